@@ -1,0 +1,1 @@
+//! Reference services with a ground-truth ledger.

@@ -1,0 +1,3 @@
+//! The command line of gander: parse, dispatch, exit code.
+
+fn main() {}

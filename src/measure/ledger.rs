@@ -1,0 +1,94 @@
+//! Where every request went: the identity that each checkpoint and the end of a run must satisfy.
+
+use serde::{Deserialize, Serialize};
+
+use super::sample::Outcome;
+
+/// Totals since the start of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Requests that were due.
+    pub scheduled: u64,
+    /// Requests that were due and never sent.
+    pub dropped: u64,
+    /// Requests that were sent, or at least tried.
+    pub sent: u64,
+    /// Requests that were sent and have not ended.
+    pub in_flight: i64,
+    /// Requests that ended, by outcome, in the order of [`Outcome::ALL`]; [`Outcome::Dropped`]
+    /// stays zero here, for those were never sent.
+    pub ended: [u64; Outcome::ALL.len()],
+    /// Iterations that were begun.
+    pub iterations_started: u64,
+    /// Iterations that ran to their end with every request a success.
+    pub iterations_ok: u64,
+    /// Iterations that ran to their end with a failed request.
+    pub iterations_failed: u64,
+    /// Iterations that the stop of the run ended.
+    pub iterations_cancelled: u64,
+}
+
+/// A way in which the ledger does not balance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Imbalance {
+    /// `scheduled = sent + dropped` fails.
+    #[error("{scheduled} requests were due, but {sent} were sent and {dropped} dropped")]
+    Scheduled {
+        /// Requests due.
+        scheduled: u64,
+        /// Requests sent.
+        sent: u64,
+        /// Requests dropped.
+        dropped: u64,
+    },
+    /// `sent = sum of outcomes + in flight` fails.
+    #[error("{sent} requests were sent, but {ended} ended and {in_flight} are in flight")]
+    Sent {
+        /// Requests sent.
+        sent: u64,
+        /// Requests ended.
+        ended: u64,
+        /// Requests in flight.
+        in_flight: i64,
+    },
+}
+
+impl Ledger {
+    /// Requests that ended, whatever their outcome.
+    pub fn ended_total(&self) -> u64 {
+        self.ended.iter().sum()
+    }
+
+    /// Requests that ended in `outcome`.
+    pub fn ended_in(&self, outcome: Outcome) -> u64 {
+        self.ended[outcome.index()]
+    }
+
+    /// Checks `scheduled = sent + dropped` and `sent = sum of outcomes + in flight`.
+    pub fn check(&self) -> Result<(), Imbalance> {
+        let Ledger { scheduled, dropped, sent, in_flight, .. } = *self;
+        if scheduled != sent + dropped {
+            return Err(Imbalance::Scheduled { scheduled, sent, dropped });
+        }
+        let ended = self.ended_total();
+        if i128::from(sent) != i128::from(ended) + i128::from(in_flight) {
+            return Err(Imbalance::Sent { sent, ended, in_flight });
+        }
+        Ok(())
+    }
+
+    /// Adds the totals of another part of the recorder.
+    pub fn add(&mut self, other: &Ledger) {
+        self.scheduled += other.scheduled;
+        self.dropped += other.dropped;
+        self.sent += other.sent;
+        self.in_flight += other.in_flight;
+        for (mine, theirs) in self.ended.iter_mut().zip(other.ended) {
+            *mine += theirs;
+        }
+        self.iterations_started += other.iterations_started;
+        self.iterations_ok += other.iterations_ok;
+        self.iterations_failed += other.iterations_failed;
+        self.iterations_cancelled += other.iterations_cancelled;
+    }
+}

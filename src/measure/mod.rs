@@ -1,0 +1,11 @@
+//! Samples, and what is made of them: distributions, intervals, the ledger, summaries, validity.
+//!
+//! Nothing here knows a clock, a socket or a runtime.
+
+pub mod distribution;
+pub mod interval;
+pub mod ledger;
+pub mod metric;
+pub mod recorder;
+pub mod resource;
+pub mod sample;

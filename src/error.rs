@@ -28,9 +28,15 @@ pub enum Error {
     /// The command line, a scenario or a run folder is wrong.
     #[error("{0}")]
     BadInput(String),
+    /// The same, shown with the lines that it is about and under headings of its own.
+    #[error("{0}")]
+    Diagnosed(String),
     /// The target cannot be reached or started.
     #[error("{0}")]
     CannotRun(String),
+    /// A signal arrived before there was anything to report on.
+    #[error("interrupted before the load had begun: there is nothing to report")]
+    Interrupted(Exit),
     /// A file could not be written or read.
     #[error("{what}: {source}")]
     Storage {
@@ -51,8 +57,9 @@ impl Error {
     /// The exit code that belongs to this error.
     pub fn exit(&self) -> Exit {
         match self {
-            Error::BadInput(_) => Exit::BadInput,
+            Error::BadInput(_) | Error::Diagnosed(_) => Exit::BadInput,
             Error::CannotRun(_) => Exit::CannotRun,
+            Error::Interrupted(exit) => *exit,
             Error::Storage { .. } => Exit::Storage,
         }
     }

@@ -1,5 +1,7 @@
 //! Load models as values: how many users when. Pure: no clock, no runtime.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,157 @@ pub struct Stage {
     pub ramp: Duration,
     /// Time for which they stay.
     pub hold: Duration,
+}
+
+/// What is wrong with a written duration or stage, and how it is written right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotUnderstood(String);
+
+/// Units of a written duration, with their length in nanoseconds, longest first.
+const UNITS: [(&str, u128); 6] = [
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+/// Reads a duration as people write it: `30s`, `500ms`, `1m30s`, `1.5h`; a bare `0` needs no unit.
+///
+/// # Errors
+///
+/// For a number without a unit, an unknown unit, anything below a nanosecond, and anything above
+/// 584 years.
+pub fn parse_duration(text: &str) -> Result<Duration, NotUnderstood> {
+    let wrong = |why: &str| {
+        NotUnderstood(format!(
+            "`{}` is not a duration: {why}; write it as `30s`, `500ms` or `1m30s`",
+            text.escape_debug()
+        ))
+    };
+    let trimmed = text.trim();
+    if trimmed == "0" {
+        return Ok(Duration::ZERO);
+    }
+    if trimmed.is_empty() {
+        return Err(wrong("it is empty"));
+    }
+    let mut rest = trimmed;
+    let mut total: u128 = 0;
+    while !rest.is_empty() {
+        let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(unit_at);
+        if number.is_empty() {
+            return Err(wrong("a number is expected"));
+        }
+        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, next) = tail.split_at(unit_end);
+        let unit = unit.trim_end();
+        if unit.is_empty() {
+            return Err(wrong("a unit is missing"));
+        }
+        let Some((_, nanoseconds)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+            return Err(wrong("the units are h, m, s, ms, us and ns"));
+        };
+        let part = scaled(number, *nanoseconds).ok_or_else(|| wrong("the number is wrong"))?;
+        total = total.checked_add(part).ok_or_else(|| wrong("it is too long"))?;
+        rest = next;
+    }
+    u64::try_from(total).map(Duration::from_nanos).map_err(|_| wrong("it is too long"))
+}
+
+/// `number` (digits with at most one point) times `unit`, where that is a whole number.
+fn scaled(number: &str, unit: u128) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.contains('.') || (number.contains('.') && fraction.is_empty()) {
+        return None;
+    }
+    let whole: u128 = whole.parse().ok()?;
+    let mut total = whole.checked_mul(unit)?;
+    if !fraction.is_empty() {
+        let places = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+        let part = fraction.parse::<u128>().ok()?.checked_mul(unit)?;
+        if part % places != 0 {
+            return None;
+        }
+        total = total.checked_add(part / places)?;
+    }
+    Some(total)
+}
+
+/// Writes a duration as [`parse_duration`] reads it, exactly: `1m30s`, `1s500ms`, `0s`.
+pub fn show_duration(duration: Duration) -> String {
+    let mut rest = duration.as_nanos();
+    if rest == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    for (name, nanoseconds) in UNITS {
+        let count = rest / nanoseconds;
+        if count > 0 {
+            text.push_str(&format!("{count}{name}"));
+            rest %= nanoseconds;
+        }
+    }
+    text
+}
+
+impl Stage {
+    /// Reads stages as `--stages` takes them, parted by commas: `10u:30s,50u:1m/20s` is 10 users at
+    /// once for 30 s, then 50 users for a minute, reached evenly within the 20 s before that minute
+    /// begins (so that these two stages take 1 m 50 s).
+    ///
+    /// # Errors
+    ///
+    /// Says which stage is wrong, and how one is written.
+    pub fn parse_list(text: &str) -> Result<Vec<Stage>, NotUnderstood> {
+        text.split(',').map(|stage| stage.trim().parse()).collect()
+    }
+}
+
+impl FromStr for Stage {
+    type Err = NotUnderstood;
+
+    fn from_str(text: &str) -> Result<Stage, NotUnderstood> {
+        let wrong = |why: String| {
+            NotUnderstood(format!(
+                "`{}` is not a stage: {why}; write `50u:1m` (50 users for a minute) or \
+                 `50u:1m/20s` (reached within 20 s, then a minute)",
+                text.escape_debug()
+            ))
+        };
+        let (users, times) = text
+            .split_once(':')
+            .ok_or_else(|| wrong("a colon between users and time is missing".to_owned()))?;
+        let users = users
+            .trim()
+            .strip_suffix('u')
+            .and_then(|number| number.parse().ok())
+            .ok_or_else(|| wrong("the number of users ends in `u`, as in `50u`".to_owned()))?;
+        if users == 0 {
+            return Err(wrong("a stage has at least one user".to_owned()));
+        }
+        let (hold, ramp) = times.split_once('/').unwrap_or((times, "0"));
+        let hold = parse_duration(hold).map_err(|error| wrong(error.0))?;
+        let ramp = parse_duration(ramp).map_err(|error| wrong(error.0))?;
+        // The driver of users counts the times of stages in whole seconds.
+        if ramp.subsec_nanos() > 0 || hold.subsec_nanos() > 0 {
+            return Err(wrong("the times of stages are whole seconds".to_owned()));
+        }
+        if (ramp + hold).is_zero() {
+            return Err(wrong("it takes no time".to_owned()));
+        }
+        Ok(Stage { users, ramp, hold })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}u:{}", self.users, show_duration(self.hold))?;
+        if self.ramp.is_zero() { Ok(()) } else { write!(f, "/{}", show_duration(self.ramp)) }
+    }
 }
 
 /// Closed load: a number of users, each of which waits for its response before it goes on.
@@ -34,6 +187,37 @@ impl ClosedLoad {
     /// From the first user to the end of the last stage.
     pub fn duration(&self) -> Duration {
         self.stages.iter().map(|stage| stage.ramp + stage.hold).sum()
+    }
+
+    /// The fewest users planned at any moment from `from` to `to` after the first user's start.
+    pub fn fewest_users(&self, from: Duration, to: Duration) -> u32 {
+        const STEP: Duration = Duration::from_millis(100);
+        let mut fewest = self.users_at(to);
+        let mut moment = from;
+        while moment < to {
+            fewest = fewest.min(self.users_at(moment));
+            moment += STEP;
+        }
+        fewest
+    }
+
+    /// Users planned at `moment`, rounded down.
+    fn users_at(&self, moment: Duration) -> u32 {
+        let (mut before, mut begin) = (0, Duration::ZERO);
+        for stage in &self.stages {
+            let into = moment.saturating_sub(begin);
+            if into < stage.ramp {
+                let share = into.as_secs_f64() / stage.ramp.as_secs_f64();
+                let change = (f64::from(stage.users) - f64::from(before)) * share;
+                return (f64::from(before) + change).floor() as u32;
+            }
+            begin += stage.ramp + stage.hold;
+            before = stage.users;
+            if moment < begin {
+                return stage.users;
+            }
+        }
+        before
     }
 
     /// The most users of any stage.

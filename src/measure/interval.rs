@@ -6,6 +6,7 @@ use super::distribution::Distribution;
 use super::ledger::Ledger;
 use super::metric::Metric;
 use super::sample::{Bytes, Offset, Outcome, StepId};
+use super::summary::MeasuredWindow;
 
 /// Which part of the run a request belongs to, by its intended start.
 #[derive(
@@ -102,6 +103,8 @@ pub struct Interval {
     pub end: Offset,
     /// Users active at the end.
     pub users: u32,
+    /// The measured part, as far as it is known at `end`.
+    pub window: MeasuredWindow,
     /// Latencies.
     pub distributions: BTreeMap<Key, Distribution>,
     /// Bytes and connections.

@@ -64,6 +64,12 @@ impl Ledger {
         self.ended[outcome.index()]
     }
 
+    /// Requests that failed, dropped ones included.
+    pub fn failed(&self) -> u64 {
+        let failed = Outcome::ALL.into_iter().filter(|outcome| outcome.is_failure());
+        self.dropped + failed.map(|outcome| self.ended_in(outcome)).sum::<u64>()
+    }
+
     /// Checks `scheduled = sent + dropped` and `sent = sum of outcomes + in flight`.
     pub fn check(&self) -> Result<(), Imbalance> {
         let Ledger { scheduled, dropped, sent, in_flight, .. } = *self;

@@ -63,7 +63,7 @@ impl Metric {
     pub fn formula(self) -> &'static str {
         match self {
             Metric::ResponseTime => {
-                "from the intended start of the request to the last byte of its body; in the closed model a request is due when it is sent, so that it equals the service time"
+                "from the intended start of the request to the last byte of its body; in the closed model a request is due when it is sent, so that it equals the service time and holds no time for opening connections"
             }
             Metric::ServiceTime => {
                 "from the request handed to an open connection to the last byte of its body; opening a connection is not in it"
@@ -72,9 +72,11 @@ impl Metric {
                 "from the request handed to an open connection to the first byte of the response"
             }
             Metric::Connect => {
-                "TCP connect with name resolution, only for requests that opened a connection"
+                "TCP connect with name resolution, for the requests of the whole run that opened a connection, failed ones included, those cut off by the stop of the run not"
             }
-            Metric::Tls => "TLS handshake, only for requests that opened a connection",
+            Metric::Tls => {
+                "TLS handshake, for the requests of the whole run that opened a connection, failed ones included, those cut off by the stop of the run not"
+            }
             Metric::SendLag => {
                 "from the moment a request should have started to the moment gander started it"
             }

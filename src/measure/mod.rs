@@ -9,3 +9,5 @@ pub mod metric;
 pub mod recorder;
 pub mod resource;
 pub mod sample;
+pub mod summary;
+pub mod validity;

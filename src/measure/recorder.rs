@@ -6,13 +6,14 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::distribution::Distribution;
 use super::interval::{ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
 use super::ledger::Ledger;
 use super::metric::Metric;
 use super::sample::{Offset, Outcome, Sample, StepId};
+use super::summary::MeasuredWindow;
 
 /// The borders of the measured part of a run. The end may be set while the run goes on.
 #[derive(Debug)]
@@ -22,9 +23,15 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window from `start` to `end`; [`Offset::NEVER`] where the end is not known yet.
-    pub fn new(start: Offset, end: Offset) -> Self {
-        Window { start: AtomicU64::new(start.0), end: AtomicU64::new(end.0) }
+    /// A window that nothing belongs to before it is opened.
+    pub fn not_yet_open() -> Self {
+        Window { start: AtomicU64::new(Offset::NEVER.0), end: AtomicU64::new(Offset::NEVER.0) }
+    }
+
+    /// Sets the measured part, once the run has begun.
+    pub fn open(&self, start: Offset, end: Offset) {
+        self.start.store(start.0, Ordering::Relaxed);
+        self.end.store(end.0, Ordering::Relaxed);
     }
 
     /// Ends the measured part at `end`, if it would have ended later.
@@ -161,14 +168,21 @@ impl Recorder {
     }
 
     /// A user became active; it stops being so when the guard is dropped.
-    pub fn user(&self) -> ActiveUser<'_> {
+    pub fn user(self: Arc<Self>) -> ActiveUser {
         self.users.fetch_add(1, Ordering::Relaxed);
-        ActiveUser { users: &self.users }
+        ActiveUser { recorder: self }
     }
 
     /// Users active now.
     pub fn users(&self) -> u32 {
         self.users.load(Ordering::Relaxed)
+    }
+
+    /// Requests sent that have not ended.
+    pub fn in_flight(&self) -> i64 {
+        let rotation = lock(&self.rotation);
+        let shards: Vec<_> = self.shards.iter().map(lock).collect();
+        rotation.total.in_flight + shards.iter().map(|shard| shard.ledger.in_flight).sum::<i64>()
     }
 
     /// A request is due and about to be sent. A guard that is dropped without
@@ -179,6 +193,14 @@ impl Recorder {
         shard.ledger.sent += 1;
         shard.ledger.in_flight += 1;
         InFlight { recorder: self, finished: false }
+    }
+
+    /// A request was due and is not sent at all; `sample` has [`Outcome::Dropped`].
+    pub fn drop_request(&self, sample: &Sample, why: Why<'_>) {
+        let mut shard = self.shard();
+        shard.ledger.scheduled += 1;
+        shard.ledger.dropped += 1;
+        shard.record(sample, why, &self.window);
     }
 
     /// An iteration begins.
@@ -212,6 +234,7 @@ impl Recorder {
             start: rotation.since,
             end: now,
             users: self.users(),
+            window: MeasuredWindow { start: self.window.start(), end: self.window.end() },
             ..Interval::default()
         };
         for shard in &mut taken {
@@ -329,12 +352,132 @@ impl Drop for InFlight<'_> {
 
 /// A user that is active.
 #[derive(Debug)]
-pub struct ActiveUser<'a> {
-    users: &'a AtomicU32,
+pub struct ActiveUser {
+    recorder: Arc<Recorder>,
 }
 
-impl Drop for ActiveUser<'_> {
+impl Drop for ActiveUser {
     fn drop(&mut self) {
-        self.users.fetch_sub(1, Ordering::Relaxed);
+        self.recorder.users.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::measure::sample::Bytes;
+
+    fn sample(scheduled_ms: u64, took_ms: u64, outcome: Outcome) -> Sample {
+        let at = |ms| Offset::from(Duration::from_millis(ms));
+        Sample {
+            step: StepId(0),
+            scheduled: at(scheduled_ms),
+            sent: at(scheduled_ms),
+            send_lag: Duration::ZERO,
+            connect: None,
+            tls: None,
+            first_byte: None,
+            done: at(scheduled_ms + took_ms),
+            bytes: Bytes { sent: 1, received: 2 },
+            outcome,
+        }
+    }
+
+    fn recorder() -> Arc<Recorder> {
+        let recorder = Recorder::new(1, 4, Window::not_yet_open());
+        recorder.window().open(Offset::from(Duration::from_secs(1)), Offset::NEVER);
+        Arc::new(recorder)
+    }
+
+    fn response_times(interval: &Interval, phase: Phase, outcome: Outcome) -> u64 {
+        let key = Key { step: StepId(0), phase, outcome, metric: Metric::ResponseTime };
+        interval.distributions.get(&key).map_or(0, Distribution::count)
+    }
+
+    #[test]
+    fn nothing_is_lost_or_counted_twice_over_threads_and_rotations() {
+        const THREADS: u64 = 8;
+        const EACH: u64 = 2_000;
+        let recorder = recorder();
+        let mut intervals = Vec::new();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        for _ in 0..EACH {
+                            recorder.begin().finish(&sample(1_500, 3, Outcome::Ok), Why::default());
+                        }
+                    })
+                })
+                .collect();
+            while workers.iter().any(|worker| !worker.is_finished()) {
+                let interval = recorder.rotate(Offset(1));
+                assert_eq!(interval.ledger.check(), Ok(()), "every cut balances");
+                intervals.push(interval);
+            }
+        });
+        intervals.push(recorder.rotate(Offset(2)));
+        let recorded: u64 =
+            intervals.iter().map(|i| response_times(i, Phase::Measured, Outcome::Ok)).sum();
+        let completed: u64 = intervals.iter().flat_map(|i| i.completed.values()).sum();
+        let received: u64 =
+            intervals.iter().flat_map(|i| i.traffic.values()).map(|t| t.bytes.received).sum();
+        assert_eq!(recorded, THREADS * EACH);
+        assert_eq!(completed, THREADS * EACH);
+        assert_eq!(received, 2 * THREADS * EACH);
+        let ledger = intervals.last().map(|i| i.ledger).unwrap_or_default();
+        assert_eq!((ledger.sent, ledger.ended_in(Outcome::Ok)), (THREADS * EACH, THREADS * EACH));
+    }
+
+    #[test]
+    fn a_lost_sample_unbalances_the_ledger() {
+        let recorder = recorder();
+        drop(recorder.begin());
+        assert!(recorder.rotate(Offset(1)).ledger.check().is_err());
+    }
+
+    #[test]
+    fn a_request_in_flight_does_not() {
+        let recorder = recorder();
+        let flight = recorder.begin();
+        assert_eq!(recorder.rotate(Offset(1)).ledger.check(), Ok(()));
+        assert_eq!(recorder.in_flight(), 1);
+        flight.finish(&sample(0, 1, Outcome::Ok), Why::default());
+        assert_eq!(recorder.in_flight(), 0);
+    }
+
+    #[test]
+    fn phases_go_by_the_intended_start_and_throughput_by_the_end() {
+        let recorder = recorder();
+        // Begins in the warm-up and ends in the measured window.
+        recorder.begin().finish(&sample(900, 200, Outcome::Ok), Why::default());
+        recorder.begin().finish(&sample(1_000, 200, Outcome::Ok), Why::default());
+        recorder.window().close(Offset::from(Duration::from_secs(2)));
+        // Begins in the measured window and ends after it.
+        recorder.begin().finish(&sample(1_900, 200, Outcome::Ok), Why::default());
+        recorder.begin().finish(&sample(2_000, 200, Outcome::Ok), Why::default());
+        let interval = recorder.rotate(Offset(1));
+        assert_eq!(response_times(&interval, Phase::WarmUp, Outcome::Ok), 1);
+        assert_eq!(response_times(&interval, Phase::Measured, Outcome::Ok), 2);
+        assert_eq!(response_times(&interval, Phase::CoolDown, Outcome::Ok), 1);
+        assert_eq!(interval.completed.values().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn failures_have_latencies_and_examples_of_their_own() {
+        let recorder = recorder();
+        for message in ["no room", "no room", "gone", "late", "later"] {
+            let why = Why { status: Some(503), message };
+            recorder.begin().finish(&sample(1_100, 5, Outcome::HttpStatus), why);
+        }
+        recorder.begin().finish(&sample(1_200, 7, Outcome::Ok), Why::default());
+        let interval = recorder.rotate(Offset(1));
+        assert_eq!(response_times(&interval, Phase::Measured, Outcome::Ok), 1);
+        assert_eq!(response_times(&interval, Phase::Measured, Outcome::HttpStatus), 5);
+        let (key, record) = interval.errors.first_key_value().expect("an error was recorded");
+        assert_eq!((key.status, record.count), (Some(503), 5));
+        assert_eq!(record.examples, ["no room", "gone", "late"]);
     }
 }

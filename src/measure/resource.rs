@@ -33,4 +33,8 @@ pub struct ResourceSample {
     pub open_files: Option<u32>,
     /// Open file descriptors that are sockets.
     pub sockets: Option<u32>,
+    /// How late, at most, a timer on the generator's runtime fired since the look before, in
+    /// milliseconds. Of the generator alone; runs of earlier versions do not have it.
+    #[serde(default)]
+    pub timer_lag_max_ms: Option<f64>,
 }

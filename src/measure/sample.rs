@@ -69,7 +69,7 @@ pub enum Outcome {
     Incomplete,
     /// This machine ran out of file descriptors, ports or memory.
     ClientResource,
-    /// Due, but never sent: the cap on requests in flight was reached.
+    /// Due, but never sent: its template could not be filled in.
     Dropped,
     /// Ended by the stop of the run.
     Cancelled,

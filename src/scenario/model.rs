@@ -1,11 +1,16 @@
 //! What a scenario means, after its file was read and checked.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
+use rand::{Rng, RngExt};
+
 use crate::measure::sample::StepId;
+use crate::schedule::{Stage, show_duration};
 
 use super::data::DataSet;
+use super::secret::Redactions;
 use super::slo::Slo;
 use super::template::StepTemplate;
 
@@ -28,8 +33,9 @@ pub struct Scenario {
     pub slos: Vec<Slo>,
     /// Load to use where the command line names none.
     pub load: DefaultLoad,
-    /// Hex digest of everything above that makes up the workload, data included: two runs with the
-    /// same digest did the same work.
+    /// Hex SHA-256 of users, steps and data, the rows themselves included: two runs with the same
+    /// digest, seed and load did the same work. Name, summary, service, rules and default load are
+    /// not in it.
     pub digest: String,
 }
 
@@ -37,6 +43,12 @@ impl Scenario {
     /// The step with this id.
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[usize::from(id.0)]
+    }
+
+    /// Takes the values of the environment variables that this scenario uses out of texts. Nothing
+    /// that a target or a template says is shown or saved without it.
+    pub fn redactions(&self) -> &Redactions {
+        &self.data.redactions
     }
 }
 
@@ -62,6 +74,31 @@ pub struct User {
     pub transactions: Vec<Transaction>,
 }
 
+impl User {
+    /// The transaction of an iteration, drawn by weight. The generator is that of
+    /// [`Purpose::Transaction`](super::random::Purpose::Transaction).
+    pub fn draw(&self, generator: &mut impl Rng) -> &Transaction {
+        let total: u64 =
+            self.transactions.iter().map(|transaction| u64::from(transaction.weight)).sum();
+        let mut place = generator.random_range(0..total.max(1));
+        self.transactions
+            .iter()
+            .find(|transaction| {
+                let weight = u64::from(transaction.weight);
+                let found = place < weight;
+                place = place.saturating_sub(weight);
+                found
+            })
+            .expect("invariant: a user has transactions, and their weights are above 0")
+    }
+
+    /// The share of a transaction among all of this user's, from 0 to 1.
+    pub fn share(&self, transaction: &Transaction) -> f64 {
+        let total: f64 = self.transactions.iter().map(|t| f64::from(t.weight)).sum();
+        f64::from(transaction.weight) / total
+    }
+}
+
 /// Think time, drawn uniformly from `min..=max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Think {
@@ -69,6 +106,22 @@ pub struct Think {
     pub min: Duration,
     /// Longest.
     pub max: Duration,
+}
+
+impl Think {
+    /// The wait after an iteration. The generator is that of
+    /// [`Purpose::Think`](super::random::Purpose::Think).
+    pub fn draw(&self, generator: &mut impl Rng) -> Duration {
+        generator.random_range(self.min..=self.max)
+    }
+}
+
+/// As written: `500ms..2s`, or `1s` where there is no choice.
+impl fmt::Display for Think {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&show_duration(self.min))?;
+        if self.min == self.max { Ok(()) } else { write!(f, "..{}", show_duration(self.max)) }
+    }
 }
 
 /// Steps that are carried out one after another.
@@ -102,11 +155,11 @@ pub struct Step {
 /// Load to use where the command line names none.
 #[derive(Debug, Clone, Default)]
 pub struct DefaultLoad {
-    /// `--users`.
+    /// `--users`; not together with stages.
     pub users: Option<u32>,
-    /// `--stages`, as written there.
-    pub stages: Option<Vec<crate::schedule::Stage>>,
-    /// `--duration`.
+    /// `--stages`.
+    pub stages: Option<Vec<Stage>>,
+    /// `--duration`; not together with stages.
     pub duration: Option<Duration>,
     /// `--warm-up`.
     pub warm_up: Option<Duration>,

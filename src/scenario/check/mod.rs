@@ -1,0 +1,385 @@
+//! From what is written to what is meant: everything that can be wrong is said here, at its place.
+//! This file has the whole, the users and their transactions; `data` the rows, `step` the requests,
+//! `expect` what responses must be, `filled` what only shows when requests are made.
+
+mod data;
+mod expect;
+mod filled;
+mod step;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::measure::sample::StepId;
+use crate::schedule::{NotUnderstood, Stage, parse_duration};
+
+use crate::scenario::data::DataSet;
+use crate::scenario::digest::digest;
+use crate::scenario::embedded::{Found, Place};
+use crate::scenario::errors::{Diagnostic, ScenarioError, Spot};
+use crate::scenario::file::{
+    LoadFile, ScenarioFile, ServiceOptions, SloFile, StepFile, TransactionFile, UserFile,
+};
+use crate::scenario::model::{DefaultLoad, Scenario, Service, Step, Think, Transaction, User};
+use crate::scenario::secret::Variables;
+use crate::scenario::slo::Slo;
+use crate::scenario::written::{At, Node, TextOr};
+
+use crate::scenario::{position, read};
+use step::HeaderList;
+
+impl Scenario {
+    /// Loads a scenario of this process: by name from `./scenarios/` or from the binary, or from
+    /// the file at a path.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with its place.
+    pub fn load(name_or_path: &str) -> Result<Scenario, ScenarioError> {
+        Scenario::load_from(name_or_path, &Place::of_process())
+    }
+
+    /// As [`Scenario::load`], with given folders and environment variables. An environment variable
+    /// that is not set is no error here: [`Scenario::preview`] finds it.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with its place.
+    pub fn load_from(name_or_path: &str, place: &Place) -> Result<Scenario, ScenarioError> {
+        let found = place.find(name_or_path)?;
+        let file =
+            read::read(&found.source).map_err(|diagnostics| ScenarioError { diagnostics })?;
+        Checker::new(&found, place).scenario(file)
+    }
+}
+
+/// Checks one file, and gathers what is wrong.
+struct Checker<'a> {
+    found: &'a Found,
+    place: &'a Place,
+    problems: Vec<Diagnostic>,
+    data: DataSet,
+    steps: Vec<Step>,
+    /// Environment variables of all templates and headers that were read so far.
+    variables: Variables,
+}
+
+impl<'a> Checker<'a> {
+    fn new(found: &'a Found, place: &'a Place) -> Checker<'a> {
+        Checker {
+            found,
+            place,
+            problems: Vec::new(),
+            data: DataSet::default(),
+            steps: Vec::new(),
+            variables: Variables::new(),
+        }
+    }
+
+    fn scenario(mut self, file: ScenarioFile) -> Result<Scenario, ScenarioError> {
+        self.data = DataSet::new(self.sources(file.data));
+        let service = file.service.and_then(|service| self.service(service));
+        let load = file.load.map(|load| self.load(load)).unwrap_or_default();
+        let common = self.headers(file.headers);
+        let users = self.users(file.step, file.think, file.user, &common);
+        let slos = self.slos(file.slo);
+        self.data = self.data.with_variables(&self.variables);
+        for step in &mut self.steps {
+            step.expect.redactions = self.data.redactions.clone();
+        }
+        if self.problems.is_empty() {
+            self.render_all();
+        }
+        if !self.problems.is_empty() {
+            self.problems.sort_by_key(|problem| problem.spot.as_ref().map(|spot| spot.span.start));
+            return Err(ScenarioError { diagnostics: self.problems });
+        }
+        Ok(Scenario {
+            name: self.found.name.clone(),
+            summary: file.summary.unwrap_or_default(),
+            service,
+            digest: digest(&users, &self.steps, &self.data),
+            users,
+            slos,
+            load,
+            steps: self.steps,
+            data: self.data,
+        })
+    }
+
+    // Places and messages.
+
+    fn spot(&self, span: Range<usize>) -> Spot {
+        Spot { source: Arc::clone(&self.found.source), span }
+    }
+
+    fn problem(
+        &mut self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) {
+        self.problems.push(Diagnostic::at(self.spot(span.clone()), message, label));
+    }
+
+    /// The place of a part of a string's value.
+    fn inside(&self, span: &Range<usize>, part: Range<usize>) -> Range<usize> {
+        let raw = self.found.source.text.get(span.clone()).unwrap_or_default();
+        position::in_file(raw, span.start, part)
+    }
+
+    /// What a text means, or a problem at its place.
+    fn understood<T>(
+        &mut self,
+        text: &At<String>,
+        parse: impl Fn(&str) -> Result<T, NotUnderstood>,
+    ) -> Option<T> {
+        match parse(&text.value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(&text.span, error.to_string(), "");
+                None
+            }
+        }
+    }
+
+    /// A duration that must not be zero.
+    fn duration(&mut self, text: &At<String>) -> Option<Duration> {
+        let duration = self.understood(text, parse_duration)?;
+        if duration.is_zero() {
+            self.problem(&text.span, "this must be longer than 0", "expected something like `30s`");
+            return None;
+        }
+        Some(duration)
+    }
+
+    // Service and load.
+
+    fn service(&mut self, written: At<TextOr<ServiceOptions>>) -> Option<Service> {
+        let entries = match written.value {
+            TextOr::Text(name) => return Some(Service { name, options: BTreeMap::new() }),
+            TextOr::Table(entries) => entries,
+        };
+        let mut name = None;
+        let mut options = BTreeMap::new();
+        for (key, value) in entries {
+            let text = match &value.value {
+                Node::Text(text) => text.clone(),
+                Node::Integer(number) => number.to_string(),
+                Node::Float(number) => number.to_string(),
+                Node::Bool(truth) => truth.to_string(),
+                other => {
+                    let message =
+                        format!("option `{}` of the service is {}", key.value, other.kind());
+                    self.problem(
+                        &value.span,
+                        message,
+                        "expected a string, a number, true or false",
+                    );
+                    continue;
+                }
+            };
+            match key.value.as_str() {
+                "name" => name = Some(text),
+                _ => drop(options.insert(key.value, text)),
+            }
+        }
+        if name.is_none() {
+            self.problem(
+                &written.span,
+                "the service has no name",
+                "expected `name = \"inference\"`",
+            );
+        }
+        Some(Service { name: name?, options })
+    }
+
+    fn load(&mut self, written: LoadFile) -> DefaultLoad {
+        if let (Some(stages), true) =
+            (&written.stages, written.users.is_some() || written.duration.is_some())
+        {
+            let message = "stages say how many users there are and how long";
+            self.problem(&stages.span, message, "leave out `users` and `duration`, or `stages`");
+        }
+        if let Some(users) = written.users.as_ref().filter(|users| users.value == 0) {
+            self.problem(&users.span, "there must be users", "expected 1 or more");
+        }
+        let stages = written.stages.as_ref().and_then(|text| {
+            let stages = self.understood(text, Stage::parse_list)?;
+            let total: Duration = stages.iter().map(|stage| stage.ramp + stage.hold).sum();
+            if total.is_zero() || stages.iter().all(|stage| stage.users == 0) {
+                self.problem(&text.span, "stages without users or without time", "");
+            }
+            Some(stages)
+        });
+        DefaultLoad {
+            users: written.users.map(|users| users.value),
+            stages,
+            duration: written.duration.and_then(|text| self.duration(&text)),
+            warm_up: written.warm_up.and_then(|text| self.understood(&text, parse_duration)),
+        }
+    }
+
+    // Users and transactions.
+
+    fn users(
+        &mut self,
+        steps: Vec<At<StepFile>>,
+        think: Option<At<String>>,
+        users: Vec<At<UserFile>>,
+        common: &HeaderList,
+    ) -> Vec<User> {
+        if let (Some(step), true) = (steps.first(), !users.is_empty()) {
+            let message = "both `[[step]]` and `[[user]]` are given";
+            self.problem(&step.span, message, "put it into a `[[user.transaction]]`");
+        }
+        if let (Some(think), true) = (&think, steps.is_empty()) {
+            let message = "`think` here goes with `[[step]]`";
+            self.problem(&think.span, message, "put it into the `[[user]]`");
+        }
+        if steps.is_empty() && users.is_empty() {
+            let message = format!("{} does nothing", self.found.source.name);
+            self.problems.push(
+                Diagnostic::general(message).help(
+                    "add a step: [[step]] with a name and a path, as in `post = \"/predict\"`",
+                ),
+            );
+        }
+        if steps.is_empty() {
+            let mut named = BTreeMap::new();
+            return users
+                .into_iter()
+                .filter_map(|user| self.user(user, &mut named, common))
+                .collect();
+        }
+        let think = think.and_then(|text| self.think(&text)).unwrap_or_default();
+        let steps = steps.into_iter().filter_map(|step| self.named_step(step, common)).collect();
+        let transaction = Transaction { name: self.found.name.clone(), weight: 1, steps };
+        vec![User { name: "user".to_owned(), weight: 1, think, transactions: vec![transaction] }]
+    }
+
+    fn user(
+        &mut self,
+        user: At<UserFile>,
+        named: &mut BTreeMap<String, Range<usize>>,
+        common: &HeaderList,
+    ) -> Option<User> {
+        let At { value: user, span } = user;
+        let name = self.name(user.name, &span, "user", named);
+        let weight = self.weight(user.weight);
+        let think = user.think.and_then(|text| self.think(&text)).unwrap_or_default();
+        if user.transaction.is_empty() {
+            let message = "this kind of user does nothing";
+            self.problem(&span, message, "expected a `[[user.transaction]]` below it");
+        }
+        let mut names = BTreeMap::new();
+        let transactions: Vec<Transaction> = user
+            .transaction
+            .into_iter()
+            .filter_map(|transaction| self.transaction(transaction, &mut names, common))
+            .collect();
+        Some(User { name: name?, weight, think, transactions })
+    }
+
+    fn transaction(
+        &mut self,
+        transaction: At<TransactionFile>,
+        named: &mut BTreeMap<String, Range<usize>>,
+        common: &HeaderList,
+    ) -> Option<Transaction> {
+        let At { value: mut transaction, span } = transaction;
+        let written_name = transaction.name.take();
+        let weight = self.weight(transaction.weight.take());
+        let steps = transaction.step.take();
+        let request = transaction.into_request();
+        let name = self.name(written_name.clone(), &span, "transaction", named);
+        let steps = match steps {
+            None => vec![self.step(written_name?, &span, request, common)?],
+            Some(steps) => {
+                if !request.is_empty() {
+                    let message = "this transaction has steps, and keys of a request besides";
+                    self.problem(&span, message, "put the request into a step");
+                }
+                if steps.is_empty() {
+                    self.problem(&span, "this transaction has no steps", "expected at least one");
+                }
+                steps.into_iter().filter_map(|step| self.named_step(step, common)).collect()
+            }
+        };
+        Some(Transaction { name: name?, weight, steps })
+    }
+
+    fn named_step(&mut self, step: At<StepFile>, common: &HeaderList) -> Option<StepId> {
+        let At { value: mut step, span } = step;
+        let Some(name) = step.name.take() else {
+            self.problem(&span, "this step has no name", "expected `name = \"…\"` below it");
+            return None;
+        };
+        self.step(name, &span, step.into_request(), common)
+    }
+
+    /// A name that must be there, and only once.
+    fn name(
+        &mut self,
+        name: Option<At<String>>,
+        span: &Range<usize>,
+        kind: &str,
+        named: &mut BTreeMap<String, Range<usize>>,
+    ) -> Option<String> {
+        let Some(name) = name.filter(|name| !name.value.trim().is_empty()) else {
+            self.problem(span, format!("this {kind} has no name"), "expected `name = \"…\"`");
+            return None;
+        };
+        if let Some(first) = named.insert(name.value.clone(), name.span.clone()) {
+            let (line, _) = self.found.source.position(first.start);
+            let message = format!("two {kind}s are named `{}`", name.value);
+            self.problem(&name.span, message, format!("the first is in line {line}"));
+        }
+        Some(name.value)
+    }
+
+    fn weight(&mut self, weight: Option<At<u32>>) -> u32 {
+        match weight {
+            None => 1,
+            Some(weight) => {
+                if weight.value == 0 {
+                    let message = "a weight of 0 means never";
+                    self.problem(&weight.span, message, "expected 1 or more, or leave it out");
+                }
+                weight.value
+            }
+        }
+    }
+
+    fn think(&mut self, text: &At<String>) -> Option<Think> {
+        let (min, max) = text.value.split_once("..").unwrap_or((&text.value, &text.value));
+        let part = |part: &str| At { value: part.to_owned(), span: text.span.clone() };
+        let min = self.understood(&part(min), parse_duration)?;
+        let max = self.understood(&part(max), parse_duration)?;
+        if min > max {
+            self.problem(&text.span, "the longest wait is shorter than the shortest", "");
+            return None;
+        }
+        Some(Think { min, max })
+    }
+
+    // Rules.
+
+    fn slos(&mut self, written: Vec<SloFile>) -> Vec<Slo> {
+        let names: Vec<String> = self.steps.iter().map(|step| step.name.clone()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut slos = Vec::new();
+        for SloFile { rule } in written {
+            match Slo::parse(&rule.value, &names) {
+                Ok(slo) => slos.push(slo),
+                Err(error) => {
+                    let span = self.inside(&rule.span, error.span);
+                    self.problem(&span, error.message, error.label);
+                }
+            }
+        }
+        slos
+    }
+}

@@ -1,0 +1,286 @@
+//! What is written: the types that read a scenario file, and from which its JSON Schema is made.
+//!
+//! Nearly everything is optional here, even what a scenario must have. `check` says what is missing,
+//! so that one mistake does not hide the next.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::data::Order;
+use super::written::{At, ListOr, Node, TextOr};
+
+/// A gander scenario: kinds of users, what they do, and what is expected of the target.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// One line that says what the scenario does.
+    pub summary: Option<String>,
+    /// The reference service to start when no target is given: its name, or a table with `name` and
+    /// the service's options, as in `{ name = "inference", base = "90ms" }`.
+    pub service: Option<At<TextOr<ServiceOptions>>>,
+    /// Headers of every step.
+    #[serde(default)]
+    pub headers: Headers,
+    /// Rows for templates, by name: a list, or a file. Each iteration is given one row of each
+    /// source that its steps use.
+    #[serde(default)]
+    pub data: BTreeMap<At<String>, At<ListOr<DataFile>>>,
+    /// Load to use where the command line names none.
+    pub load: Option<LoadFile>,
+    /// Wait after each iteration, with `[[step]]`: `"1s"`, or `"500ms..2s"` for a wait drawn evenly
+    /// from that range.
+    pub think: Option<At<String>>,
+    /// The short form: these steps, in order, are all that every user does.
+    #[serde(default)]
+    pub step: Vec<At<StepFile>>,
+    /// The long form: kinds of users.
+    #[serde(default)]
+    pub user: Vec<At<UserFile>>,
+    /// What must hold for the run to pass.
+    #[serde(default)]
+    pub slo: Vec<SloFile>,
+}
+
+/// `name` and the options of a service.
+pub type ServiceOptions = BTreeMap<At<String>, At<Node>>;
+
+/// Header names and values.
+pub type Headers = BTreeMap<At<String>, At<TextOr<FromEnvironment>>>;
+
+/// A header's value that is taken from an environment variable, and is shown nowhere.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FromEnvironment {
+    /// Name of the variable.
+    pub env: At<String>,
+    /// Text before the variable's value, such as `"Bearer "`.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+/// Rows in a file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// Path of a .csv file (with a header line), a .json file (one array) or a .jsonl file (one
+    /// value a line), from the scenario's own folder.
+    pub file: At<String>,
+    /// Order in which rows are handed out.
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// Load to use where the command line names none.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadFile {
+    /// Number of users; not with `stages`.
+    pub users: Option<At<u32>>,
+    /// How long, as `"30s"`; not with `stages`.
+    pub duration: Option<At<String>>,
+    /// Numbers of users over time: `"10u:30s,50u:1m/20s"` is 10 users for 30 s, then 50 users,
+    /// reached within 20 s and kept for a minute.
+    pub stages: Option<At<String>>,
+    /// Time at the start that is recorded apart, as `"5s"`.
+    pub warm_up: Option<At<String>>,
+}
+
+/// A kind of user.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserFile {
+    /// Name, unique in the scenario.
+    pub name: Option<At<String>>,
+    /// Share among the kinds of users; 1 where it is left out.
+    pub weight: Option<At<u32>>,
+    /// Wait after each transaction: `"1s"`, or `"500ms..2s"` for a wait drawn evenly from that
+    /// range. None where it is left out.
+    pub think: Option<At<String>>,
+    /// What such a user does; one is drawn by weight for each iteration.
+    #[serde(default)]
+    pub transaction: Vec<At<TransactionFile>>,
+}
+
+/// A rule that must hold for the run to pass.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SloFile {
+    /// `"p95 < 200ms"` for all steps, or `"predict: p95 < 200ms"` for one. Metrics: p50 to p99.9,
+    /// mean, min, max (response time), failures (as in `"failures < 1%"`), rps.
+    pub rule: At<String>,
+}
+
+/// What a response must be.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectFile {
+    /// Status: `200`, `"2xx"`, or a list of these; `"2xx"` where it is left out.
+    #[schemars(schema_with = "status_schema")]
+    pub status: Option<At<Node>>,
+    /// Headers: the value that each must have, or `{ contains = "json" }`.
+    #[serde(default)]
+    pub header: BTreeMap<At<String>, TextOr<ContainsFile>>,
+    /// Text that the body must contain.
+    pub body_contains: Option<String>,
+    /// Values of a JSON body, by path, as in `"choices[0].message.content"` (`"$"` is the whole
+    /// body). A check is the name of a type (string, number, boolean, array, object, null, or json:
+    /// a string that is itself JSON), or a table.
+    #[serde(default)]
+    pub json: BTreeMap<At<String>, At<TextOr<JsonCheckFile>>>,
+}
+
+/// A header that must contain a text.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContainsFile {
+    /// The text.
+    pub contains: String,
+}
+
+/// What a value of a JSON body must be; all that is given must hold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonCheckFile {
+    /// The value itself.
+    pub equals: Option<Node>,
+    /// Number of elements of an array, entries of an object, or characters of a string.
+    pub length: Option<u64>,
+    /// Least number.
+    pub min: Option<f64>,
+    /// Greatest number.
+    pub max: Option<f64>,
+}
+
+fn status_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let one = serde_json::json!({ "anyOf": [
+        { "type": "integer", "minimum": 100, "maximum": 599 },
+        { "type": "string", "pattern": "^[1-5]xx$" },
+    ] });
+    schemars::json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+}
+
+/// Defines a struct that has the keys of a request besides its own. (`serde(flatten)` would lose
+/// the places of values.)
+macro_rules! with_request_keys {
+    ($(#[$about:meta])* pub struct $name:ident {
+        $($(#[$key_about:meta])* pub $key:ident: $kind:ty,)*
+    }) => {
+        $(#[$about])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$key_about])* pub $key: $kind,)*
+            /// Path of a GET request; a template.
+            pub get: Option<At<String>>,
+            /// Path of a POST request; a template.
+            pub post: Option<At<String>>,
+            /// Path of a PUT request; a template.
+            pub put: Option<At<String>>,
+            /// Path of a PATCH request; a template.
+            pub patch: Option<At<String>>,
+            /// Path of a DELETE request; a template.
+            pub delete: Option<At<String>>,
+            /// Path of a HEAD request; a template.
+            pub head: Option<At<String>>,
+            /// Path of an OPTIONS request; a template.
+            pub options: Option<At<String>>,
+            /// Headers of this step, besides the scenario's own.
+            #[serde(default)]
+            pub headers: Headers,
+            /// A JSON body. Strings are templates; a string that is one `{{ expression }}` becomes
+            /// that expression's own value (a list stays a list).
+            pub json: Option<At<Node>>,
+            /// A body as text; a template.
+            pub body: Option<At<String>>,
+            /// A body from a file, sent as it is; from the scenario's own folder.
+            pub body_file: Option<At<String>>,
+            /// From the start of the attempt to the last byte of the body; 30 s where it is left
+            /// out.
+            pub timeout: Option<At<String>>,
+            /// What the response must be; status 2xx where it is left out.
+            pub expect: Option<At<ExpectFile>>,
+        }
+
+        impl $name {
+            /// The keys of the request alone.
+            pub fn into_request(self) -> RequestFile {
+                let paths = [
+                    (http::Method::GET, self.get),
+                    (http::Method::POST, self.post),
+                    (http::Method::PUT, self.put),
+                    (http::Method::PATCH, self.patch),
+                    (http::Method::DELETE, self.delete),
+                    (http::Method::HEAD, self.head),
+                    (http::Method::OPTIONS, self.options),
+                ];
+                RequestFile {
+                    paths: paths
+                        .into_iter()
+                        .filter_map(|(method, path)| path.map(|path| (method, path)))
+                        .collect(),
+                    headers: self.headers,
+                    json: self.json,
+                    body: self.body,
+                    body_file: self.body_file,
+                    timeout: self.timeout,
+                    expect: self.expect,
+                }
+            }
+        }
+    };
+}
+
+with_request_keys! {
+    /// One kind of request.
+    pub struct StepFile {
+        /// Name, unique in the scenario; reports and rules speak of it.
+        pub name: Option<At<String>>,
+    }
+}
+
+with_request_keys! {
+    /// Steps that are carried out one after another: a list of them, or the keys of a single step,
+    /// which then has the transaction's name.
+    pub struct TransactionFile {
+        /// Name, unique for its user.
+        pub name: Option<At<String>>,
+        /// Share among the transactions of its user; 1 where it is left out.
+        pub weight: Option<At<u32>>,
+        /// Steps, in order. Where one fails, the rest is not carried out.
+        pub step: Option<Vec<At<StepFile>>>,
+    }
+}
+
+/// The keys that make up a request, of whichever table.
+#[derive(Debug)]
+pub struct RequestFile {
+    /// Methods that are named, with their paths; one, if the file is right.
+    pub paths: Vec<(http::Method, At<String>)>,
+    /// Headers.
+    pub headers: Headers,
+    /// JSON body.
+    pub json: Option<At<Node>>,
+    /// Text body.
+    pub body: Option<At<String>>,
+    /// Body from a file.
+    pub body_file: Option<At<String>>,
+    /// Time-out.
+    pub timeout: Option<At<String>>,
+    /// Expectations.
+    pub expect: Option<At<ExpectFile>>,
+}
+
+impl RequestFile {
+    /// Whether not one key of a request is given.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+            && self.headers.is_empty()
+            && self.json.is_none()
+            && self.body.is_none()
+            && self.body_file.is_none()
+            && self.timeout.is_none()
+            && self.expect.is_none()
+    }
+}

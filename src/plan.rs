@@ -1,0 +1,212 @@
+//! What will be done: nothing after a [`Plan`] reads the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::http::HttpOptions;
+use crate::scenario::model::{Scenario, Service};
+use crate::scenario::slo::Slo;
+use crate::schedule::LoadModel;
+
+/// What is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A reference service that gander starts as a process of its own.
+    Reference(Service),
+    /// A service that runs already.
+    Running {
+        /// Its base URL.
+        url: url::Url,
+        /// Its process, where the user names it: then CPU and memory are measured.
+        pid: Option<u32>,
+    },
+    /// A command that gander starts, and stops afterwards.
+    Spawn(Spawn),
+}
+
+/// A command that starts a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spawn {
+    /// Program and arguments; `{port}` stands for a free port that gander picks.
+    pub command: Vec<String>,
+    /// Path that answers with 2xx once the target is ready.
+    pub ready: String,
+    /// How long it may take to become ready.
+    pub ready_within: Duration,
+}
+
+/// A run, fully decided.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What users do.
+    pub scenario: Scenario,
+    /// How many users when.
+    pub load: LoadModel,
+    /// What is loaded.
+    pub target: Target,
+    /// Source of all random draws.
+    pub seed: u64,
+    /// Worker threads of the generator.
+    pub threads: usize,
+    /// Limits and permissions of the HTTP client.
+    pub http: HttpOptions,
+    /// Where run folders go.
+    pub reports: PathBuf,
+    /// The command line as given, for the report.
+    pub command_line: Vec<String>,
+}
+
+impl Plan {
+    /// What of the plan is saved. Headers and bodies are not, and the values of the environment
+    /// variables that the scenario uses are taken out of the rest.
+    pub fn record(&self, target: TargetRecord) -> PlanRecord {
+        let scenario = &self.scenario;
+        let redact = |text: &String| scenario.redactions().redact(text).into_owned();
+        let target =
+            TargetRecord { url: redact(&target.url), origin: redact(&target.origin), ..target };
+        PlanRecord {
+            scenario: scenario.name.clone(),
+            summary: scenario.summary.clone(),
+            digest: scenario.digest.clone(),
+            users: scenario.users.iter().map(UserRecord::of).collect(),
+            steps: scenario.steps.iter().map(StepRecord::of).collect(),
+            slos: scenario.slos.clone(),
+            load: self.load.clone(),
+            target,
+            seed: self.seed,
+            threads: self.threads,
+            command_line: self.command_line.iter().map(redact).collect(),
+        }
+    }
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The planned time was over.
+    Duration,
+    /// The planned number of iterations was done.
+    Iterations,
+    /// SIGINT.
+    Interrupted,
+    /// SIGTERM or SIGHUP.
+    Terminated,
+    /// A target that gander started ended before the run did.
+    TargetEnded,
+    /// Something inside gander failed.
+    Failed,
+}
+
+/// Why a run ended, and what is to be said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Why.
+    pub stop: Stop,
+    /// In words, where the reason alone does not say it.
+    pub reason: Option<String>,
+}
+
+impl From<Stop> for Ending {
+    fn from(stop: Stop) -> Self {
+        Ending { stop, reason: None }
+    }
+}
+
+impl Ending {
+    /// An end for a reason that is to be told.
+    pub fn because(stop: Stop, reason: impl Into<String>) -> Self {
+        Ending { stop, reason: Some(reason.into()) }
+    }
+}
+
+/// What of a [`Plan`] is saved in a run folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of the plan")]
+pub struct PlanRecord {
+    pub scenario: String,
+    pub summary: String,
+    /// Digest of the workload: runs with different digests did different work.
+    pub digest: String,
+    pub users: Vec<UserRecord>,
+    pub steps: Vec<StepRecord>,
+    pub slos: Vec<Slo>,
+    pub load: LoadModel,
+    pub target: TargetRecord,
+    pub seed: u64,
+    pub threads: usize,
+    pub command_line: Vec<String>,
+}
+
+/// A kind of user, as saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of the scenario")]
+pub struct UserRecord {
+    pub name: String,
+    pub weight: u32,
+    pub think_min: Duration,
+    pub think_max: Duration,
+    pub transactions: Vec<TransactionRecord>,
+}
+
+impl UserRecord {
+    fn of(user: &crate::scenario::model::User) -> Self {
+        UserRecord {
+            name: user.name.clone(),
+            weight: user.weight,
+            think_min: user.think.min,
+            think_max: user.think.max,
+            transactions: user
+                .transactions
+                .iter()
+                .map(|transaction| TransactionRecord {
+                    name: transaction.name.clone(),
+                    weight: transaction.weight,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A transaction, as saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of the scenario")]
+pub struct TransactionRecord {
+    pub name: String,
+    pub weight: u32,
+}
+
+/// A step, as saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of the scenario")]
+pub struct StepRecord {
+    pub name: String,
+    pub method: String,
+    pub path: String,
+    pub timeout: Duration,
+}
+
+impl StepRecord {
+    fn of(step: &crate::scenario::model::Step) -> Self {
+        StepRecord {
+            name: step.name.clone(),
+            method: step.method.to_string(),
+            path: step.path.clone(),
+            timeout: step.timeout,
+        }
+    }
+}
+
+/// What was loaded, as saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetRecord {
+    /// Base URL.
+    pub url: String,
+    /// How it came to be there, in words: `reference service inference (base=90ms)`,
+    /// `started with: uvicorn …`, `running already`.
+    pub origin: String,
+    /// Root of its process tree, where known.
+    pub pid: Option<u32>,
+}

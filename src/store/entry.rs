@@ -1,0 +1,155 @@
+//! What a journal line can say, and its form on disk.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::distribution::{Damaged, EncodedDistribution};
+use crate::measure::interval::{ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
+use crate::measure::ledger::Ledger;
+use crate::measure::resource::ResourceSample;
+use crate::measure::sample::{Offset, Outcome, StepId};
+use crate::measure::summary::MeasuredWindow;
+use crate::plan::{PlanRecord, Stop};
+
+/// Version of the journal's form. A reader refuses later ones and reads all earlier ones.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// Always the first line.
+    Start(Box<Start>),
+    /// A second of the run.
+    Interval(StoredInterval),
+    /// A look at a process tree.
+    Resource(ResourceSample),
+    /// Something a reader should know.
+    Event(Event),
+    /// The last line of a run that was not killed.
+    End(End),
+}
+
+/// How a run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Wall-clock start, with zone.
+    pub started_at: String,
+    /// What was going to be done.
+    pub plan: PlanRecord,
+    /// Where, and by which gander.
+    pub environment: Environment,
+}
+
+/// Where a run was made, and by which gander.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Version of gander.
+    pub gander_version: String,
+    /// Commit that gander was built from; `None` where it was not built from a repository.
+    pub gander_commit: Option<String>,
+    /// Whether gander was built with optimisations.
+    pub optimised_build: bool,
+    /// Operating system and kernel.
+    pub system: String,
+    /// Processor model.
+    pub cpu: String,
+    /// Processors that gander may use.
+    pub cores: usize,
+    /// Memory of the machine in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Something a reader should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Offset,
+    /// What, in one line.
+    pub text: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// Why.
+    pub stop: Stop,
+    /// In words, where `stop` alone does not say it.
+    pub reason: Option<String>,
+    /// When nothing was in flight any more.
+    pub at: Offset,
+    /// The part from which figures are made.
+    pub window: MeasuredWindow,
+    /// How far the wall clock moved against the monotonic clock during the run, in seconds.
+    pub clock_shift_seconds: f64,
+}
+
+/// An [`Interval`] in its stored form: histograms encoded, so that hours of them fit in memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredInterval {
+    /// Begin.
+    pub start: Offset,
+    /// End.
+    pub end: Offset,
+    /// Users active at the end.
+    pub users: u32,
+    /// The measured part, as far as it is known at `end`.
+    pub window: MeasuredWindow,
+    /// Latencies.
+    pub distributions: Vec<(Key, EncodedDistribution)>,
+    /// Bytes and connections.
+    pub traffic: Vec<(StepId, Phase, Traffic)>,
+    /// Requests that ended inside the measured window.
+    pub completed: Vec<(StepId, Outcome, u64)>,
+    /// Errors.
+    pub errors: Vec<(ErrorKey, ErrorRecord)>,
+    /// Totals of the run up to `end`.
+    pub ledger: Ledger,
+}
+
+impl From<&Interval> for StoredInterval {
+    fn from(interval: &Interval) -> Self {
+        StoredInterval {
+            start: interval.start,
+            end: interval.end,
+            users: interval.users,
+            window: interval.window,
+            distributions: interval
+                .distributions
+                .iter()
+                .map(|(key, distribution)| (*key, distribution.encode()))
+                .collect(),
+            traffic: interval
+                .traffic
+                .iter()
+                .map(|(&(step, phase), &sum)| (step, phase, sum))
+                .collect(),
+            completed: interval.completed.iter().map(|(&(step, how), &n)| (step, how, n)).collect(),
+            errors: interval.errors.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            ledger: interval.ledger,
+        }
+    }
+}
+
+impl StoredInterval {
+    /// Back to the interval.
+    pub fn decode(&self) -> Result<Interval, Damaged> {
+        let distributions = self
+            .distributions
+            .iter()
+            .map(|(key, stored)| Ok((*key, stored.decode()?)))
+            .collect::<Result<_, Damaged>>()?;
+        Ok(Interval {
+            start: self.start,
+            end: self.end,
+            users: self.users,
+            window: self.window,
+            distributions,
+            traffic: self.traffic.iter().map(|&(step, phase, sum)| ((step, phase), sum)).collect(),
+            completed: self.completed.iter().map(|&(step, how, n)| ((step, how), n)).collect(),
+            errors: self.errors.iter().cloned().collect(),
+            ledger: self.ledger,
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! The run folder. The journal is the one record of a run; every other file is a view of it, and
+//! can be made again from it.
+
+pub mod entry;
+pub mod folder;
+pub mod journal;
+pub mod run;
+pub mod views;

@@ -1,0 +1,299 @@
+//! The closed model: Goose spawns, weighs, stages and counts users; each of its iterations is
+//! one of our flow's. Goose's client, metrics, throttle, waits and controllers stay off.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use goose::config::{GooseConfiguration, GooseDefault, GooseDefaultType as _};
+use goose::goose::{GooseUser, Scenario, Transaction};
+use goose::{GooseAttack, GooseError};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::flow::{Context, Session};
+use crate::measure::recorder::ActiveUser;
+use crate::measure::sample::Offset;
+use crate::plan::{Ending, Stop};
+use crate::schedule::ClosedLoad;
+
+use super::quiet::QuietStdout;
+
+/// Between two looks at what is still in flight.
+const LOOK: Duration = Duration::from_millis(20);
+/// Goose looks twice a second whether it is to stop, and then asks its users to leave; until then
+/// they idle in steps of this length.
+const IDLE: Duration = Duration::from_millis(100);
+/// How long requests in flight may take where the run did not end by itself.
+const INTERRUPTED_DRAIN: Duration = Duration::from_secs(2);
+/// Between two requests to Goose to stop: one that comes before it has started is forgotten.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Users a second where no start rate is given: all at once, as far as Goose's clock can tell.
+const AT_ONCE: f64 = 1_000_000.0;
+
+/// What the users of one run share with the one who ends it.
+#[derive(Debug)]
+struct Crew {
+    context: Arc<Context>,
+    load: ClosedLoad,
+    /// When the first user started: the run's windows are counted from here.
+    began: OnceLock<Offset>,
+    next_user: AtomicU32,
+    /// Iterations that may still be begun.
+    permits: AtomicU64,
+    /// Iterations that are begun or may be, and have not ended.
+    unfinished: AtomicU64,
+    /// Says why the run ends from inside.
+    ends: mpsc::Sender<Ending>,
+    /// Nothing is in flight any more: users without work may leave.
+    released: CancellationToken,
+}
+
+/// Runs `load` with Goose users until its time is over, its iterations are done, or an interrupt.
+pub async fn run(
+    context: Arc<Context>,
+    load: ClosedLoad,
+    mut interrupts: mpsc::Receiver<Ending>,
+) -> Result<Ending, Error> {
+    let (ends, mut ended) = mpsc::channel(8);
+    let iterations = load.iterations.unwrap_or(u64::MAX);
+    let crew = Arc::new(Crew {
+        context: Arc::clone(&context),
+        load,
+        began: OnceLock::new(),
+        next_user: AtomicU32::new(0),
+        permits: AtomicU64::new(iterations),
+        unfinished: AtomicU64::new(iterations),
+        ends,
+        released: CancellationToken::new(),
+    });
+    let attack = attack(&crew).map_err(goose_failed)?;
+    let _quiet = QuietStdout::begin();
+    let mut attack = tokio::spawn(attack.execute());
+    let ending = tokio::select! {
+        Some(ending) = interrupts.recv() => ending,
+        Some(ending) = ended.recv() => ending,
+        result = &mut attack => return Err(ended_by_itself(result)),
+    };
+    wind_down(&crew, ending.stop, &mut interrupts).await;
+    crew.released.cancel();
+    let result = loop {
+        goose::trigger_killswitch("the run is over");
+        tokio::select! {
+            result = &mut attack => break result,
+            () = tokio::time::sleep(ASK_AGAIN) => {}
+        }
+    };
+    match result {
+        Ok(Ok(_)) => Ok(ending),
+        Ok(Err(error)) => Err(goose_failed(error)),
+        Err(error) => Err(Error::CannotRun(format!("the load driver failed: {error}"))),
+    }
+}
+
+/// Ends the run: no new requests, then a bounded wait for those in flight, then none at all.
+async fn wind_down(crew: &Crew, stop: Stop, interrupts: &mut mpsc::Receiver<Ending>) {
+    let Context { clock, recorder, halt, .. } = &*crew.context;
+    recorder.window().close(clock.now());
+    halt.finish.cancel();
+    let by_itself = matches!(stop, Stop::Duration | Stop::Iterations);
+    let drain = if by_itself { crew.load.drain } else { crew.load.drain.min(INTERRUPTED_DRAIN) };
+    let deadline = tokio::time::Instant::now() + drain;
+    while recorder.in_flight() > 0 {
+        tokio::select! {
+            () = sleep_until(deadline) => break,
+            Some(_) = interrupts.recv() => break,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    halt.abort.cancel();
+}
+
+fn goose_failed(error: GooseError) -> Error {
+    Error::CannotRun(format!("the load driver refused to start: {error}"))
+}
+
+fn ended_by_itself<T>(result: Result<Result<T, GooseError>, tokio::task::JoinError>) -> Error {
+    Error::CannotRun(match result {
+        Ok(Ok(_)) => "the load driver ended before the run did".to_owned(),
+        Ok(Err(error)) => format!("the load driver failed: {error}"),
+        Err(error) => format!("the load driver failed: {error}"),
+    })
+}
+
+/// The Goose attack of a run: a Goose scenario for each kind of user.
+fn attack(crew: &Arc<Crew>) -> Result<GooseAttack, GooseError> {
+    let context = &crew.context;
+    // Goose asks for a host and for a client for each user; neither is ever used.
+    let client = goose::client::GooseClientBuilder::new().without_cookies();
+    let mut attack = *GooseAttack::initialize_with_config(configuration(&crew.load))?
+        .set_client_builder_without_cookies(client)?
+        .set_default(GooseDefault::Host, "http://127.0.0.1")?;
+    if crew.load.stages.len() > 1 {
+        attack = *attack.set_default(GooseDefault::TestPlan, stages(&crew.load).as_str())?;
+    }
+    for (kind, user) in context.plan.scenario.users.iter().enumerate() {
+        let scenario = Scenario::new(&user.name)
+            .set_weight(user.weight as usize)?
+            .register_transaction(transaction(Arc::clone(crew), kind));
+        attack = attack.register_scenario(scenario);
+    }
+    Ok(attack)
+}
+
+#[allow(clippy::field_reassign_with_default, reason = "private fields: no struct expression")]
+fn configuration(load: &ClosedLoad) -> GooseConfiguration {
+    let mut configuration = GooseConfiguration::default();
+    configuration.quiet = 3;
+    configuration.no_metrics = true;
+    configuration.no_print_metrics = true;
+    configuration.no_error_summary = true;
+    configuration.no_telnet = true;
+    configuration.no_websocket = true;
+    if let [only] = load.stages.as_slice() {
+        let ramp = only.ramp.as_secs_f64();
+        let rate = if ramp > 0.0 { f64::from(only.users) / ramp } else { AT_ONCE };
+        // Refused together with a plan of several stages, where it has no meaning.
+        configuration.no_reset_metrics = true;
+        configuration.users = Some(only.users as usize);
+        configuration.increase_rate = Some(rate.to_string());
+    }
+    configuration
+}
+
+/// Several stages as a Goose test plan, whose times are whole seconds. The last one is held for
+/// longer than any run lasts: when the run ends is for our clock to say.
+fn stages(load: &ClosedLoad) -> String {
+    const HELD: &str = "87600h";
+    let mut steps = Vec::new();
+    let mut users = 0;
+    for stage in &load.stages {
+        // Goose never leaves a step that keeps its users for no time at all.
+        if stage.users != users || !stage.ramp.is_zero() {
+            steps.push(format!("{},{}s", stage.users, stage.ramp.as_secs()));
+        }
+        if !stage.hold.is_zero() {
+            steps.push(format!("{},{}s", stage.users, stage.hold.as_secs()));
+        }
+        users = stage.users;
+    }
+    steps.push(format!("{users},{HELD}"));
+    steps.join(";")
+}
+
+/// A user between its iterations. Goose clones session data, hence the shared handle; nobody else
+/// ever locks it.
+type Seat = Arc<Mutex<Option<Box<Member>>>>;
+
+/// A running user.
+#[derive(Debug)]
+struct Member {
+    session: Session,
+    /// When the next iteration is due.
+    due: Offset,
+    _active: ActiveUser,
+}
+
+fn transaction(crew: Arc<Crew>, kind: usize) -> Transaction {
+    Transaction::new(Arc::new(move |user: &mut GooseUser| {
+        let crew = Arc::clone(&crew);
+        Box::pin(async move {
+            let seat = seat(user);
+            let taken = lock(&seat).take();
+            let mut member = taken.unwrap_or_else(|| Box::new(crew.admit(kind)));
+            let lived = AssertUnwindSafe(crew.iterate(&mut member)).catch_unwind().await;
+            if let Err(panic) = lived {
+                let said = panic.downcast_ref::<String>().map(String::as_str);
+                let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+                let said = said.unwrap_or("no message");
+                crew.end(Ending::because(Stop::Failed, format!("a user panicked: {said}")));
+            }
+            *lock(&seat) = Some(member);
+            Ok(())
+        })
+    }))
+}
+
+fn lock(seat: &Seat) -> std::sync::MutexGuard<'_, Option<Box<Member>>> {
+    seat.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn seat(user: &mut GooseUser) -> Seat {
+    if let Some(seat) = user.get_session_data::<Seat>() {
+        return Arc::clone(seat);
+    }
+    let seat = Seat::default();
+    user.set_session_data(Arc::clone(&seat));
+    seat
+}
+
+impl Crew {
+    /// A new user; the first one sets the run's windows.
+    fn admit(self: &Arc<Self>, kind: usize) -> Member {
+        let context = &self.context;
+        self.began.get_or_init(|| self.begin());
+        let user = self.next_user.fetch_add(1, Ordering::Relaxed);
+        Member {
+            session: Session::new(Arc::clone(context), user, kind),
+            due: context.clock.now(),
+            _active: Arc::clone(&context.recorder).user(),
+        }
+    }
+
+    /// Starts the run's time, and has it ended when that is over.
+    fn begin(self: &Arc<Self>) -> Offset {
+        let Context { clock, recorder, halt, .. } = &*self.context;
+        let now = clock.now();
+        let end = now + self.load.duration();
+        let measured_end = now + self.load.duration().saturating_sub(self.load.cool_down);
+        recorder.window().open(now + self.load.warm_up, measured_end);
+        let (crew, finish, end) = (Arc::clone(self), halt.finish.clone(), clock.instant(end));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = sleep_until(end) => crew.end(Stop::Duration.into()),
+                () = finish.cancelled() => {}
+            }
+        });
+        now
+    }
+
+    fn end(&self, ending: Ending) {
+        // A full channel means that the run is being ended already.
+        let _ = self.ends.try_send(ending);
+    }
+
+    /// One iteration and the think time after it, or idling where the run is over.
+    async fn iterate(&self, member: &mut Member) {
+        let Context { clock, halt, .. } = &*self.context;
+        if halt.finish.is_cancelled() || !self.take_permit() {
+            self.released.cancelled().await;
+            tokio::time::sleep(IDLE).await;
+            return;
+        }
+        let (_, think) = member.session.iterate(member.due).await;
+        if self.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.end(Stop::Iterations.into());
+        }
+        member.due = clock.now() + think;
+        // An iteration that fails at once (no descriptor left) never waits for anything: without
+        // this, one such user would keep its thread from all others.
+        tokio::task::coop::consume_budget().await;
+        if think > Duration::ZERO {
+            tokio::select! {
+                () = sleep_until(clock.instant(member.due)) => {}
+                () = halt.finish.cancelled() => {}
+            }
+        }
+    }
+
+    fn take_permit(&self) -> bool {
+        let taken = self
+            .permits
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        taken.is_ok()
+    }
+}

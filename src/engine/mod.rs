@@ -1,0 +1,23 @@
+//! Decides when iterations start, and when the run ends.
+
+mod closed;
+mod quiet;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::error::Error;
+use crate::flow::Context;
+use crate::plan::Ending;
+use crate::schedule::LoadModel;
+
+/// Carries out the load of the context's plan. A message on `interrupts` ends it early.
+pub async fn run(
+    context: Arc<Context>,
+    interrupts: mpsc::Receiver<Ending>,
+) -> Result<Ending, Error> {
+    match context.plan.load.clone() {
+        LoadModel::Closed(load) => closed::run(context, load, interrupts).await,
+    }
+}

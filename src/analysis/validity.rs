@@ -1,0 +1,213 @@
+//! The rules by which a run's figures may not be trusted.
+
+use std::time::Duration;
+
+use crate::measure::distribution::Damaged;
+use crate::measure::metric::Metric;
+use crate::measure::resource::Observed;
+use crate::measure::sample::Outcome;
+use crate::measure::summary::{Summary, ms};
+use crate::measure::validity::Validity;
+use crate::plan::Stop;
+use crate::schedule::LoadModel;
+use crate::store::run::Run;
+
+use super::{Ruling, Verdict};
+
+/// Share of its worker threads' time beyond which the generator is the bottleneck: at 90% its own
+/// queueing multiplies what it measures.
+const BUSY: f64 = 0.9;
+/// The generator was late if one request in twenty was later than this …
+const LATE: Duration = Duration::from_millis(10);
+/// … and than this share of the median response time.
+const LATE_SHARE: f64 = 0.1;
+/// The wall clock and the monotonic clock may drift apart this far, in seconds.
+const CLOCK_SHIFT: f64 = 1.0;
+
+/// Everything that speaks against the figures of `run`.
+pub fn of(run: &Run, summary: &Summary, verdicts: &[Verdict]) -> Result<Validity, Damaged> {
+    let mut reasons = Vec::new();
+    reasons.extend(no_success(summary));
+    reasons.extend(unbalanced(run));
+    reasons.extend(miscounted(run)?);
+    reasons.extend(busy(run, summary));
+    reasons.extend(late(summary));
+    reasons.extend(starved(run, summary));
+    reasons.extend(other_load(run, summary));
+    reasons.extend(cut_off(run, summary));
+    reasons.extend(damaged(run));
+    reasons.extend(out_of_resources(run));
+    reasons.extend(clock_jumped(run));
+    reasons.extend(ended_early(run));
+    for verdict in verdicts.iter().filter(|verdict| verdict.ruling == Ruling::Unknown) {
+        reasons.push(format!("{}: {}", verdict.rule, verdict.measured));
+    }
+    Ok(Validity { reasons })
+}
+
+fn no_success(summary: &Summary) -> Option<String> {
+    (summary.total.ok() == 0).then(|| {
+        "no request of the measured part succeeded: there is no latency to report".to_owned()
+    })
+}
+
+/// Checks the ledger identity at each checkpoint.
+fn unbalanced(run: &Run) -> Option<String> {
+    let imbalance = run.intervals.iter().find_map(|interval| {
+        interval.ledger.check().err().map(|imbalance| (interval.end, imbalance))
+    });
+    if let Some((at, imbalance)) = imbalance {
+        return Some(format!(
+            "the ledger does not balance at {:.0} s: {imbalance}",
+            at.as_secs_f64()
+        ));
+    }
+    let in_flight = run.ledger().in_flight;
+    (run.end.is_some() && in_flight != 0)
+        .then(|| format!("{in_flight} requests were in flight when the run had ended"))
+}
+
+/// The histograms and the ledger count the same requests in two ways.
+fn miscounted(run: &Run) -> Result<Option<String>, Damaged> {
+    let mut recorded = [0u64; Outcome::ALL.len()];
+    for interval in run.intervals() {
+        for (key, count) in interval?.ended() {
+            recorded[key.outcome.index()] += count;
+        }
+    }
+    let ledger = run.ledger();
+    Ok(Outcome::ALL.into_iter().filter(|outcome| outcome.was_sent()).find_map(|outcome| {
+        let (in_histograms, in_ledger) = (recorded[outcome.index()], ledger.ended_in(outcome));
+        (in_histograms != in_ledger).then(|| {
+            format!(
+                "{in_histograms} requests are in the histograms as {:?}, and {in_ledger} in the ledger",
+                outcome.name()
+            )
+        })
+    }))
+}
+
+/// Judges the busiest stretch, for an average hides a short overload.
+fn busy(run: &Run, summary: &Summary) -> Option<String> {
+    const STRETCH: Duration = Duration::from_secs(5);
+    let inside = |at| summary.window.start <= at && at <= summary.window.end;
+    let looks: Vec<_> =
+        run.resources_of(Observed::Generator).filter(|sample| inside(sample.at)).collect();
+    let stretch = STRETCH.min(summary.window.length() / 2);
+    let share = looks.iter().enumerate().filter_map(|(index, first)| {
+        let last = looks[index + 1..].iter().find(|last| last.at.since(first.at) >= stretch)?;
+        let wall = last.at.since(first.at).as_secs_f64() * run.start.plan.threads as f64;
+        Some((last.cpu_seconds? - first.cpu_seconds?) / wall)
+    });
+    let share = share.max_by(f64::total_cmp)?;
+    (share > BUSY).then(|| {
+        format!(
+            "the generator was the bottleneck: gander kept its {} worker thread(s) {:.0}% busy for \
+             {:.0} s, more than {:.0}%; use more --threads, fewer users, or another machine",
+            run.start.plan.threads,
+            share * 100.0,
+            stretch.as_secs_f64(),
+            BUSY * 100.0
+        )
+    })
+}
+
+fn late(summary: &Summary) -> Option<String> {
+    let lag = summary.total.latency(Metric::SendLag)?;
+    let response = summary.total.latency(Metric::ResponseTime)?;
+    let allowed = ms(LATE).max(response.p50_ms * LATE_SHARE);
+    (lag.p95_ms > allowed).then(|| {
+        format!(
+            "the generator was late: the 95th percentile of its send lag is {:.1} ms, more than \
+             {allowed:.1} ms; the machine is crowded, or --threads too few",
+            lag.p95_ms
+        )
+    })
+}
+
+/// A request without think time is never late by its own clock; a timer beside it is. Judged by the
+/// median of the seconds, for each tells only its worst.
+fn starved(run: &Run, summary: &Summary) -> Option<String> {
+    let inside = |at| summary.window.start <= at && at <= summary.window.end;
+    let looks = run.resources_of(Observed::Generator).filter(|sample| inside(sample.at));
+    let mut worst: Vec<f64> = looks.filter_map(|sample| sample.timer_lag_max_ms).collect();
+    worst.sort_by(f64::total_cmp);
+    let typical = *worst.get(worst.len() / 2)?;
+    let allowed = ms(LATE).max(summary.total.latency(Metric::ResponseTime)?.p50_ms * LATE_SHARE);
+    (typical > allowed).then(|| {
+        format!(
+            "the generator was starved: in half of the seconds its timers were late by {typical:.1} ms \
+             or more, and {allowed:.1} ms are allowed; the machine is crowded, or --threads too few"
+        )
+    })
+}
+
+/// A run must have had its users, as far as it went: in each second at least the fewest that were
+/// planned around it. Goose looks twice a second whether a stage is over, hence the slack.
+fn other_load(run: &Run, summary: &Summary) -> Option<String> {
+    const SLACK: Duration = Duration::from_secs(1);
+    let LoadModel::Closed(load) = &run.start.plan.load;
+    let slack = SLACK + SLACK / 2 * load.stages.len() as u32;
+    let began = Duration::from_nanos(summary.window.start.0).saturating_sub(load.warm_up);
+    let seconds = run.intervals.iter().filter(|second| second.end <= summary.window.end);
+    let short = seconds.filter_map(|second| {
+        let at = Duration::from_nanos(second.end.0).saturating_sub(began);
+        let planned = load.fewest_users(at.saturating_sub(slack), at + slack);
+        (second.users < planned).then_some((at, planned, second.users))
+    });
+    let (at, planned, active) = short.max_by_key(|(_, planned, active)| planned - active)?;
+    Some(format!(
+        "the load differs from the plan: {active} users were active {:.0} s after the start, and at \
+         least {planned} were planned",
+        at.as_secs_f64()
+    ))
+}
+
+/// What the end of the run cut off would have been the slowest.
+fn cut_off(run: &Run, summary: &Summary) -> Option<String> {
+    let cut = summary.total.outcomes.get(&Outcome::Cancelled).copied().unwrap_or(0);
+    let by_itself = matches!(run.end.as_ref()?.stop, Stop::Duration | Stop::Iterations);
+    (by_itself && cut > 0).then(|| {
+        format!(
+            "{cut} requests of the measured part had not ended when the run did, and are in no \
+             latency: give them more time with --drain"
+        )
+    })
+}
+
+/// Several unreadable lines are no torn end of a run that was killed.
+fn damaged(run: &Run) -> Option<String> {
+    (run.lost_lines > 1).then(|| {
+        format!(
+            "the journal is damaged: {} lines from the first unreadable one on are left out",
+            run.lost_lines
+        )
+    })
+}
+
+fn out_of_resources(run: &Run) -> Option<String> {
+    let count = run.ledger().ended_in(Outcome::ClientResource);
+    (count > 0).then(|| {
+        format!(
+            "{count} requests failed because this machine ran out of file descriptors, ports or \
+             memory: raise the limit (`ulimit -n`) or use fewer users"
+        )
+    })
+}
+
+fn clock_jumped(run: &Run) -> Option<String> {
+    let shift = run.end.as_ref()?.clock_shift_seconds;
+    (shift.is_nan() || shift.abs() > CLOCK_SHIFT).then(|| {
+        format!("the clock jumped by {shift:.1} s during the run, or the machine was suspended")
+    })
+}
+
+fn ended_early(run: &Run) -> Option<String> {
+    let end = run.end.as_ref()?;
+    let reason = end.reason.as_deref().unwrap_or("no reason is known");
+    match end.stop {
+        Stop::Failed => Some(format!("the run failed inside gander: {reason}")),
+        Stop::TargetEnded => Some(reason.to_owned()),
+        Stop::Duration | Stop::Iterations | Stop::Interrupted | Stop::Terminated => None,
+    }
+}

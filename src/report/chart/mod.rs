@@ -1,0 +1,10 @@
+//! Charts as SVG documents: drawn here rather than by a plotting library, for a chart must stand
+//! on its own (title, units, legend beside the data, text for who cannot see it, its own background
+//! for dark pages) and stay small.
+
+mod plot;
+mod scale;
+mod series;
+mod svg;
+
+pub use series::{distribution, latency, resources, throughput};

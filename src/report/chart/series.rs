@@ -1,0 +1,369 @@
+//! The charts of a run.
+
+use std::time::Duration;
+
+use crate::measure::distribution::Distribution;
+use crate::measure::resource::{Observed, ResourceSample};
+use crate::measure::summary::{Latency, MeasuredWindow, ms, samples_needed};
+use crate::report::format;
+use crate::report::model::Chart;
+use crate::report::resources::cpu_spans;
+use crate::report::timeline::{Bin, Timeline};
+use crate::store::run::Run;
+
+use super::plot::{Marker, Panel, Plot, Point, Series, Shape, palette, ticks_of};
+use super::scale::Scale;
+use super::svg::Stroke;
+
+/// From this ratio of largest to smallest value on, an axis is logarithmic.
+const LOG_FROM_RATIO: f64 = 30.0;
+/// More points than this cannot be told apart.
+const MOST_POINTS: usize = 300;
+const MAIN: f64 = 230.0;
+const HALF: f64 = 150.0;
+const QUARTER: f64 = 75.0;
+
+const P50: Stroke = Stroke { colour: palette::BLUE, width: 2.2, dash: "" };
+const P95: Stroke = Stroke { colour: palette::ORANGE, width: 2.0, dash: "7 3" };
+const P99: Stroke = Stroke { colour: palette::VERMILLION, width: 2.2, dash: "2.5 2.5" };
+
+/// A horizontal axis of time since the run's start, in a unit that suits its length.
+#[derive(Debug, Clone, Copy)]
+struct TimeAxis {
+    end: f64,
+    unit_seconds: f64,
+    unit: &'static str,
+}
+
+impl TimeAxis {
+    fn up_to(end_seconds: f64) -> Self {
+        let (unit_seconds, unit) = match end_seconds {
+            s if s <= 300.0 => (1.0, "s"),
+            s if s <= 2.0 * 3600.0 => (60.0, "min"),
+            _ => (3600.0, "h"),
+        };
+        TimeAxis { end: end_seconds / unit_seconds, unit_seconds, unit }
+    }
+
+    fn point(&self, from: f64, to: f64, y: Option<f64>) -> Point {
+        Point { from: from / self.unit_seconds, to: to / self.unit_seconds, y }
+    }
+
+    fn points(&self, bins: &[Bin], y: impl Fn(&Bin) -> Option<f64>) -> Vec<Point> {
+        bins.iter().map(|bin| self.point(bin.from, bin.to, y(bin))).collect()
+    }
+
+    fn plot(&self, title: &str, subtitle: String, window: MeasuredWindow) -> Plot {
+        let second = |seconds: f64| seconds / self.unit_seconds;
+        Plot {
+            title: title.to_owned(),
+            subtitle,
+            flag: None,
+            x_label: format!("Time since the start of the run ({})", self.unit),
+            x: Scale::Linear { min: 0.0, max: self.end.max(f64::MIN_POSITIVE) },
+            measured: Some((second(window.start.as_secs_f64()), second(window.end.as_secs_f64()))),
+            panels: Vec::new(),
+        }
+    }
+}
+
+fn chart(plot: Plot, file_stem: &str, flag: Option<&str>, alt: String) -> Chart {
+    let plot = Plot { flag: flag.map(str::to_owned), ..plot };
+    let svg = plot.draw(&alt);
+    let marked = |text: &str| match flag {
+        Some(flag) => format!("{text} ({flag})"),
+        None => text.to_owned(),
+    };
+    Chart { file_stem: file_stem.to_owned(), title: marked(&plot.title), alt: marked(&alt), svg }
+}
+
+fn series(name: &str, stroke: Stroke, shape: Shape, points: Vec<Point>) -> Series {
+    Series { name: name.to_owned(), stroke, shape, points }
+}
+
+fn panel(label: &str, height: f64, y: Scale, series: Vec<Series>) -> Panel {
+    Panel { label: label.to_owned(), height, y, series, markers: Vec::new() }
+}
+
+/// A scale from zero with a little room above the highest point.
+fn scale_of(series: &[Series], at_least: f64, height: f64) -> Scale {
+    let highest = series.iter().flat_map(|s| &s.points).filter_map(|point| point.y);
+    let highest = highest.fold(0.0, f64::max);
+    Scale::from_zero((highest * 1.04).max(at_least), ticks_of(height))
+}
+
+/// `second`, `minute`, or `30 s`: the length of a bin after "each".
+fn each(width: f64) -> String {
+    match width {
+        1.0 => "second".to_owned(),
+        60.0 => "minute".to_owned(),
+        _ => format::duration(Duration::from_secs_f64(width)),
+    }
+}
+
+/// p50, p95 and p99 of the response time of successes over time, failures below. `None` where no
+/// request ended.
+pub fn latency(time: &Timeline, window: MeasuredWindow, flag: Option<&str>) -> Option<Chart> {
+    let axis = TimeAxis::up_to(time.end());
+    let known = || time.bins.iter().filter_map(|bin| bin.latency);
+    let lowest = known().map(|latency| latency.p50_ms).reduce(f64::min)?;
+    let highest = known().map(|latency| latency.p99_ms).reduce(f64::max)?;
+    let lines = vec![
+        series("p99", P99, Shape::Line, axis.points(&time.bins, |b| Some(b.latency?.p99_ms))),
+        series("p95", P95, Shape::Line, axis.points(&time.bins, |b| Some(b.latency?.p95_ms))),
+        series("p50", P50, Shape::Line, axis.points(&time.bins, |b| Some(b.latency?.p50_ms))),
+    ];
+    let is_log = lowest > 0.0 && highest / lowest > LOG_FROM_RATIO;
+    let (label, scale) = match is_log {
+        true => {
+            ("Response time (ms, log scale)", Scale::Log { min: lowest / 1.3, max: highest * 1.3 })
+        }
+        false => ("Response time (ms)", scale_of(&lines, 0.0, MAIN)),
+    };
+    let each = each(time.width);
+    let mut subtitle = format!("Successful requests that ended in each {each}");
+    let few = samples_needed(0.99);
+    if time.bins.iter().any(|bin| (1..few).contains(&bin.ok)) {
+        subtitle += &format!("; of fewer than {few}, p99 is the slowest");
+    }
+    let mut plot = axis.plot("Response time over time", subtitle, window);
+    plot.panels.push(panel(label, MAIN, scale, lines));
+    let failed: u64 = time.bins.iter().map(|bin| bin.failed).sum();
+    if failed > 0 {
+        plot.panels.push(failures(&axis, time));
+    }
+    let alt = format!(
+        "Lines of p50, p95 and p99 response time for each {each}. p50 is at least {} ms, p99 at most {} ms; {}.",
+        format::millis(lowest),
+        format::millis(highest),
+        match failed {
+            0 => "no request failed".to_owned(),
+            n => format::counted(n, "request failed", "requests failed"),
+        },
+    );
+    Some(chart(plot, "latency", flag, alt))
+}
+
+fn failures(axis: &TimeAxis, time: &Timeline) -> Panel {
+    let stroke = Stroke { colour: palette::VERMILLION, width: 2.0, dash: "" };
+    let bars = axis.points(&time.bins, |bin| bin.rate(bin.failed));
+    let bars = vec![series("failed", stroke, Shape::Bars, bars)];
+    panel("Failed/s", QUARTER, scale_of(&bars, 1.0, QUARTER), bars)
+}
+
+/// Requests a second and active users over time. `None` where nothing was recorded.
+pub fn throughput(time: &Timeline, window: MeasuredWindow, flag: Option<&str>) -> Option<Chart> {
+    let axis = TimeAxis::up_to(time.end());
+    let rates = || time.bins.iter().filter_map(|bin| bin.rate(bin.ok + bin.failed));
+    let fastest = rates().reduce(f64::max)?;
+    let mut rps = vec![series(
+        "successful",
+        Stroke { colour: palette::BLUE, width: 2.2, dash: "" },
+        Shape::Line,
+        axis.points(&time.bins, |bin| bin.rate(bin.ok)),
+    )];
+    if time.bins.iter().any(|bin| bin.failed > 0) {
+        let stroke = Stroke { colour: palette::VERMILLION, width: 2.0, dash: "2 3" };
+        let points = axis.points(&time.bins, |bin| bin.rate(bin.failed));
+        rps.push(series("failed", stroke, Shape::Line, points));
+    }
+    let users = vec![series(
+        "users",
+        Stroke { colour: palette::GREEN, width: 2.2, dash: "" },
+        Shape::Steps,
+        axis.points(&time.bins, |bin| (bin.recorded > 0.0).then_some(f64::from(bin.users))),
+    )];
+    let most_users = time.bins.iter().map(|bin| bin.users).max().unwrap_or(0);
+    let users_scale = Scale::from_zero(f64::from(most_users.max(2)), ticks_of(HALF - 40.0));
+    let each = each(time.width);
+    let subtitle = format!("Requests that ended in each {each}; most users active in it");
+    let mut plot = axis.plot("Throughput and users", subtitle, window);
+    plot.panels.push(panel(
+        "Requests per second",
+        HALF + 40.0,
+        scale_of(&rps, 1.0, HALF + 40.0),
+        rps,
+    ));
+    plot.panels.push(panel("Users", HALF - 40.0, users_scale, users));
+    let alt = format!(
+        "Lines of successful and failed requests a second, and of active users. At most {} requests a second and {}.",
+        format::rate(fastest),
+        format::counted(u64::from(most_users), "user", "users"),
+    );
+    Some(chart(plot, "throughput", flag, alt))
+}
+
+/// CPU and memory of the target and of gander over time. `None` where neither was measured.
+pub fn resources(run: &Run, window: MeasuredWindow, flag: Option<&str>) -> Option<Chart> {
+    let end = run.resources.last()?.at.max(run.intervals.last()?.end).as_secs_f64();
+    let axis = TimeAxis::up_to(end);
+    let (mut cpu, mut memory, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for (who, name, stroke) in [
+        (Observed::Target, "target", Stroke { colour: palette::BLUE, width: 2.2, dash: "" }),
+        (
+            Observed::Generator,
+            "gander",
+            Stroke { colour: palette::ORANGE, width: 2.0, dash: "7 3" },
+        ),
+    ] {
+        let looks: Vec<_> = run.resources_of(who).collect();
+        let (used, resident) = (cpu_points(&axis, &looks), memory_points(&axis, &looks));
+        if [&used, &resident].into_iter().flatten().all(|point| point.y.is_none()) {
+            missing.push(name);
+            continue;
+        }
+        cpu.push(series(name, stroke, Shape::Line, used));
+        memory.push(series(name, stroke, Shape::Line, resident));
+    }
+    if cpu.is_empty() {
+        return None;
+    }
+    let mut subtitle = "Whole process trees; 100% is one processor".to_owned();
+    if !missing.is_empty() {
+        subtitle += &format!("; not measured: {}", missing.join(", "));
+    }
+    let most = |series: &[Series]| {
+        let values = series.iter().flat_map(|s| &s.points).filter_map(|point| point.y);
+        values.fold(0.0, f64::max)
+    };
+    let alt = format!(
+        "Lines of CPU use and resident memory of the target and of gander. CPU is at most {} of one processor, memory at most {} MiB.",
+        format::cpu(most(&cpu)),
+        format::rate(most(&memory)),
+    );
+    let mut plot = axis.plot("CPU and memory", subtitle, window);
+    plot.panels.push(panel("CPU (%)", HALF, scale_of(&cpu, 5.0, HALF), cpu));
+    plot.panels.push(panel("Memory (MiB)", HALF, scale_of(&memory, 4.0, HALF), memory));
+    Some(chart(plot, "resources", flag, alt))
+}
+
+fn step_for(points: usize) -> usize {
+    points.div_ceil(MOST_POINTS).max(1)
+}
+
+/// Looks further apart than this many times the usual distance leave a gap.
+const GAP: f64 = 3.0;
+
+/// The usual distance between neighbours, in seconds.
+fn usual_distance(moments: &[f64]) -> f64 {
+    let mut distances: Vec<f64> = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    distances.sort_by(f64::total_cmp);
+    distances.get(distances.len() / 2).copied().unwrap_or(f64::INFINITY)
+}
+
+/// CPU use between looks; a gap where nothing is known in between.
+fn cpu_points(axis: &TimeAxis, looks: &[&ResourceSample]) -> Vec<Point> {
+    let thinned: Vec<_> = looks.iter().copied().step_by(step_for(looks.len())).collect();
+    let moments: Vec<f64> = thinned.iter().map(|look| look.at.as_secs_f64()).collect();
+    let longest = usual_distance(&moments) * GAP;
+    let mut points: Vec<Point> = Vec::new();
+    for span in cpu_spans(thinned.into_iter()) {
+        let is_known = span.to - span.from <= longest;
+        let point = axis.point(span.from, span.to, is_known.then(|| span.percent()));
+        if points.last().is_some_and(|last| last.to < point.from) {
+            points.push(Point { y: None, ..point });
+        }
+        points.push(point);
+    }
+    points
+}
+
+/// Resident memory at looks, the largest of neighbours where there are many.
+fn memory_points(axis: &TimeAxis, looks: &[&ResourceSample]) -> Vec<Point> {
+    let largest = |chunk: &[&ResourceSample]| chunk.iter().filter_map(|look| look.rss_bytes).max();
+    let chunks = looks.chunks(step_for(looks.len()));
+    let thinned: Vec<(f64, Option<u64>)> =
+        chunks.filter_map(|chunk| Some((chunk.last()?.at.as_secs_f64(), largest(chunk)))).collect();
+    let moments: Vec<f64> = thinned.iter().map(|(moment, _)| *moment).collect();
+    let longest = usual_distance(&moments) * GAP;
+    let mut points = Vec::new();
+    let mut before = f64::INFINITY;
+    for (moment, rss) in thinned {
+        if moment - before > longest {
+            points.push(axis.point(before, moment, None));
+        }
+        let mebibytes = rss.map(|bytes| bytes as f64 / f64::from(1 << 20));
+        points.push(axis.point(moment, moment, mebibytes));
+        before = moment;
+    }
+    points
+}
+
+/// How the response times of successes are distributed, with p50, p95 and p99 marked. `None` where
+/// there are none.
+pub fn distribution(times: &Distribution, flag: Option<&str>) -> Option<Chart> {
+    let latency = Latency::of(times)?;
+    let (bars, x, is_log) = histogram(times, &latency);
+    let bars = vec![series(
+        "successful requests",
+        Stroke { colour: palette::BLUE, width: 2.0, dash: "" },
+        Shape::Bars,
+        bars,
+    )];
+    let scale = scale_of(&bars, 1.0, MAIN);
+    let mut panel = panel("Share of requests (%)", MAIN, scale, bars);
+    let marks =
+        [("p50", latency.p50_ms, P50), ("p95", latency.p95_ms, P95), ("p99", latency.p99_ms, P99)];
+    panel.markers = marks
+        .into_iter()
+        .map(|(name, x, stroke)| Marker {
+            x,
+            label: format!("{name} {} ms", format::millis(x)),
+            stroke: Stroke { colour: "#1f2328", ..stroke },
+        })
+        .collect();
+    let plot = Plot {
+        title: "Distribution of response times".to_owned(),
+        subtitle: format!(
+            "{} of the measured part",
+            format::counted(latency.count, "successful request", "successful requests")
+        ),
+        flag: None,
+        x_label: format!("Response time (ms{})", if is_log { ", log scale" } else { "" }),
+        x,
+        measured: None,
+        panels: vec![panel],
+    };
+    let alt = format!(
+        "Histogram of {}, from {} to {} ms; p50 {} ms, p95 {} ms, p99 {} ms.",
+        format::counted(latency.count, "response time", "response times"),
+        format::millis(latency.min_ms),
+        format::millis(latency.max_ms),
+        format::millis(latency.p50_ms),
+        format::millis(latency.p95_ms),
+        format::millis(latency.p99_ms),
+    );
+    Some(chart(plot, "distribution", flag, alt))
+}
+
+/// Bars of equal width on a linear axis or, where values span much, on a logarithmic one. The
+/// number of bars follows Rice's rule, 2 n^(1/3); none is narrower than the histogram's buckets
+/// can fill evenly.
+fn histogram(times: &Distribution, latency: &Latency) -> (Vec<Point>, Scale, bool) {
+    let (min, max) = (latency.min_ms.max(1e-4), latency.max_ms.max(1e-4));
+    let wanted = (2.0 * (latency.count as f64).cbrt()).ceil().clamp(6.0, 60.0);
+    let is_log = max / min > LOG_FROM_RATIO;
+    let forward = |value: f64| if is_log { value.ln() } else { value };
+    let back = |place: f64| if is_log { place.exp() } else { place };
+    let narrowest = if is_log { 0.01 } else { max * 0.01 };
+    let width = ((forward(max) - forward(min)) / wanted).max(narrowest);
+    let edge = |index: f64| back(forward(min) + index * width);
+    let bars = (((forward(max) - forward(min)) / width).ceil() as usize).max(1);
+    let mut counts = vec![0u64; bars];
+    for (upper, count) in times.buckets() {
+        let value = ms(upper).clamp(min, max);
+        let index = ((forward(value) - forward(min)) / width) as usize;
+        counts[index.min(bars - 1)] += count;
+    }
+    let share = |count: u64| count as f64 / latency.count as f64 * 100.0;
+    let points = counts.iter().enumerate().map(|(index, count)| {
+        let index = index as f64;
+        Point { from: edge(index), to: edge(index + 1.0), y: Some(share(*count)) }
+    });
+    let (begin, end) = (edge(-1.0), edge(bars as f64 + 1.0));
+    let scale = match is_log {
+        true => Scale::Log { min: begin, max: end },
+        false => Scale::Linear { min: begin.max(0.0), max: end },
+    };
+    (points.collect(), scale, is_log)
+}

@@ -1,0 +1,13 @@
+//! Reports: a run and its assessment become one [`model::Report`], and that becomes Markdown, the
+//! terminal's short form, or JSON. Pure functions from values to values; nothing here writes.
+
+pub mod chart;
+pub mod format;
+pub mod inert;
+pub mod json;
+pub mod markdown;
+pub mod model;
+pub mod resources;
+pub mod run;
+pub mod terminal;
+pub mod timeline;

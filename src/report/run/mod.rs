@@ -1,0 +1,157 @@
+//! The report of one run.
+
+mod charts;
+mod context;
+mod latency;
+mod ledger;
+mod notes;
+mod outcomes;
+mod overview;
+mod usage;
+
+use std::time::Duration;
+
+use crate::analysis::Assessment;
+use crate::measure::distribution::Damaged;
+use crate::measure::resource::Observed;
+use crate::measure::summary::{MeasuredWindow, Summary};
+use crate::plan::PlanRecord;
+use crate::plan::Stop;
+use crate::schedule::{ClosedLoad, LoadModel};
+use crate::store::run::Run;
+
+use super::format;
+use super::model::{Block, Report, Text, Tone};
+use super::resources::Resources;
+use super::timeline::Timeline;
+use notes::Notes;
+
+/// What all sections are made from.
+struct Source<'a> {
+    run: &'a Run,
+    assessment: &'a Assessment,
+    timeline: Result<Timeline, Damaged>,
+}
+
+/// The report of `run`, as judged by `assessment`.
+pub fn build(run: &Run, assessment: &Assessment) -> Report {
+    let source = Source { run, assessment, timeline: Timeline::of(run) };
+    let mut notes = Notes::default();
+    let sections = vec![
+        overview::key_figures(&source),
+        context::provenance(&source),
+        context::configuration(&source),
+        overview::verdicts(&source),
+        latency::endpoints(&source, &mut notes),
+        latency::phases(&source, &mut notes),
+        outcomes::outcomes(&source, &mut notes),
+        outcomes::errors(&source, &mut notes),
+        charts::charts(&source),
+        usage::resources(&source, &mut notes),
+        ledger::ledger(&source, &mut notes),
+        ledger::validity(&source),
+    ];
+    let mut report = Report {
+        title: overview::title(&source),
+        subtitle: overview::subtitle(&source),
+        sections: sections.into_iter().filter(|section| !section.blocks.is_empty()).collect(),
+        footnotes: notes.into_texts(),
+        location: None,
+    };
+    if let Some(flag) = source.flag() {
+        flag_tables(&mut report, flag);
+    }
+    report
+}
+
+/// Says at each table that its figures are not those of a whole, valid run.
+fn flag_tables(report: &mut Report, flag: &str) {
+    let tone = if flag == INVALID { Tone::Bad } else { Tone::Warning };
+    for block in report.sections.iter_mut().flat_map(|section| &mut section.blocks) {
+        if let Block::Table(table) = block {
+            let rest = table.caption.take().map(|caption| caption.0).unwrap_or_default();
+            let mut marked = Text::emphasis(tone, flag);
+            if !rest.is_empty() {
+                marked = marked.plain(" · ");
+            }
+            marked.0.extend(rest);
+            table.caption = Some(marked);
+        }
+    }
+}
+
+const INVALID: &str = "INVALID RUN";
+const PARTIAL: &str = "partial run";
+
+impl Source<'_> {
+    fn plan(&self) -> &PlanRecord {
+        &self.run.start.plan
+    }
+
+    fn load(&self) -> &ClosedLoad {
+        let LoadModel::Closed(load) = &self.plan().load;
+        load
+    }
+
+    /// Users over time, or iterations, in words.
+    fn load_in_words(&self) -> String {
+        let load = self.load();
+        if let (Some(iterations), [only]) = (load.iterations, load.stages.as_slice()) {
+            let users = format::counted(u64::from(only.users), "user", "users");
+            return format!(
+                "{} by {users}",
+                format::counted(iterations, "iteration", "iterations")
+            );
+        }
+        let stages: Vec<_> = load.stages.iter().map(context::stage).collect();
+        stages.join(", then ")
+    }
+
+    fn summary(&self) -> &Summary {
+        &self.assessment.summary
+    }
+
+    fn window(&self) -> MeasuredWindow {
+        self.assessment.summary.window
+    }
+
+    fn is_valid(&self) -> bool {
+        self.assessment.validity.is_valid()
+    }
+
+    /// What every table and chart is marked with, where the run is not valid or not whole.
+    fn flag(&self) -> Option<&'static str> {
+        if !self.is_valid() { Some(INVALID) } else { self.partial().map(|_| PARTIAL) }
+    }
+
+    fn resources(&self, who: Observed) -> Resources {
+        Resources::of(self.run, who, self.window(), self.summary().total.rps)
+    }
+
+    /// Why the run is not whole, where it is not.
+    fn partial(&self) -> Option<String> {
+        let lasted = |at: Duration| {
+            format!(
+                "after {} of the {} that were planned",
+                format::duration(at),
+                format::duration(self.load().duration())
+            )
+        };
+        let Some(end) = &self.run.end else {
+            let last = self
+                .run
+                .intervals
+                .last()
+                .map_or(Duration::ZERO, |last| last.end.since(Default::default()));
+            return Some(format!("the run was killed; its records end {}", lasted(last)));
+        };
+        let lasted = lasted(end.at.since(Default::default()));
+        match end.stop {
+            Stop::Duration | Stop::Iterations => None,
+            Stop::Interrupted => Some(format!("interrupted {lasted}")),
+            Stop::Terminated => Some(format!("terminated {lasted}")),
+            Stop::TargetEnded => Some(format!("ended {lasted}, when the target did")),
+            Stop::Failed => Some(format!("ended by a failure inside gander {lasted}")),
+        }
+    }
+}

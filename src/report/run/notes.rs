@@ -1,0 +1,71 @@
+//! Footnotes: how each figure is made, said once.
+
+use crate::measure::metric::Metric;
+use crate::measure::summary::samples_needed;
+use crate::report::model::Note;
+
+/// The footnotes of a report, numbered in the order of their first mention.
+#[derive(Debug, Default)]
+pub struct Notes(Vec<String>);
+
+impl Notes {
+    /// The number of this footnote; a text that is known keeps its number.
+    pub fn refer(&mut self, text: impl Into<String>) -> Note {
+        let text = text.into();
+        let known = self.0.iter().position(|seen| *seen == text);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(text);
+            self.0.len() - 1
+        });
+        Note(index + 1)
+    }
+
+    /// The number of the footnote that says how `metric` is taken.
+    pub fn metric(&mut self, metric: Metric) -> Note {
+        self.refer(format!("{}: {}.", metric.label(), metric.formula()))
+    }
+
+    /// The number of the footnote for percentiles from too few values.
+    pub fn few_samples(&mut self) -> Note {
+        let [p50, p95, p99] = [0.50, 0.95, 0.99].map(samples_needed);
+        self.refer(format!(
+            "From so few values that the slowest alone sets it: p50 needs at least {p50}, p95 {p95}, p99 {p99}."
+        ))
+    }
+
+    /// The texts, in order.
+    pub fn into_texts(self) -> Vec<String> {
+        self.0
+    }
+}
+
+/// What is counted.
+pub const COUNT: &str = "Count: requests that were due in the measured part and ended by themselves, successes and failures. What the stop of the run cancelled is not in it.";
+/// Mean, minimum and maximum.
+pub const EXACT: &str =
+    "Mean, min and max are exact, over successes only: a failed request has no latency here.";
+/// Percentiles.
+pub const PERCENTILE: &str = "Percentile p: the smallest recorded value with at least p% of the successes at or below it, from an HDR histogram with three significant digits (an error of at most 0.05%).";
+/// Failures.
+pub const FAIL: &str = "Fail %: failed requests, of whatever kind, over count.";
+/// Throughput.
+pub const RPS: &str = "RPS: requests that ended by themselves in the measured part, successes and failures, over its length in seconds.";
+/// CPU.
+pub const CPU: &str = "CPU: processor time (user and system) of the whole process tree in the measured part; 100% is one processor. Looks are about a second apart; what was used between the two around an edge of the measured part counts by the share of that time inside. Mean is over the whole part, peak is the largest between two looks.";
+/// CPU of a request.
+pub const CPU_PER_REQUEST: &str =
+    "CPU per request: CPU seconds a second over requests a second (RPS), in milliseconds.";
+/// Memory.
+pub const MEMORY: &str = "Memory: resident memory of the whole process tree in the measured part; pages that processes share count for each. Start is the nearest look before it, growth the nearest look after it less that one, where they are within 1.5 s of it; else the first and last look inside.";
+/// Counts of a process tree.
+pub const HIGHEST: &str =
+    "The most at any look in the measured part, the nearest before and after it included.";
+/// The generator's own lateness.
+pub const TIMER_LAG: &str = "Timer lag: how late the latest of the timers fired that gander sets every 10 ms on the threads that make the load, up to a second around the measured part included. Up to about 1 ms is the timers' own resolution and is not subtracted; more means that gander or its machine was too busy to act in time, and response times may hold as much of gander's own.";
+/// The ledger.
+pub const LEDGER: &str = "Ledger: the whole run, warm-up and cool-down included. It must hold in every second that scheduled = sent + dropped, and sent = ended + in flight.";
+/// Times in a run.
+pub const MOMENT: &str = "Seconds since the start of the run.";
+/// Examples.
+pub const EXAMPLES: &str =
+    "A few different messages of each kind, with secrets left out and long ones cut.";

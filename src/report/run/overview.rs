@@ -1,0 +1,150 @@
+//! What a reader wants first: title, verdict, key figures.
+
+use crate::analysis::{Ruling, Verdict};
+use crate::measure::metric::Metric;
+use crate::measure::resource::Observed;
+use crate::report::format;
+use crate::report::model::{Block, Column, Section, Table, Text, Tone};
+
+use super::Source;
+
+/// The title says it where a run is not valid or not whole.
+pub fn title(source: &Source<'_>) -> String {
+    let title = format!("Load run: {}", source.plan().scenario);
+    match source.flag() {
+        Some(flag) => format!("{title} ({flag})"),
+        None => title,
+    }
+}
+
+/// The verdict in a line; why the run is partial; what the scenario is.
+pub fn subtitle(source: &Source<'_>) -> Vec<Text> {
+    let mut lines = vec![verdict(source), what(source)];
+    if let Some(why) = source.partial() {
+        lines.push(Text::emphasis(Tone::Warning, "partial:").plain(format!(" {why}")));
+    }
+    let summary = &source.plan().summary;
+    if !summary.is_empty() {
+        lines.push(summary.as_str().into());
+    }
+    lines
+}
+
+/// The load and the target, by which one report is told from another.
+fn what(source: &Source<'_>) -> Text {
+    let target = &source.plan().target;
+    Text::from(format!("{}, against ", source.load_in_words()))
+        .code(&target.url)
+        .plain(format!(", {}", target.origin))
+}
+
+fn verdict(source: &Source<'_>) -> Text {
+    let text = match source.is_valid() {
+        true => Text::emphasis(Tone::Good, "Valid").plain(" run"),
+        false => Text::emphasis(Tone::Bad, "INVALID")
+            .plain(format!(": {}", source.assessment.validity.reasons.join("; "))),
+    };
+    let total = &source.summary().total;
+    let text = match total.failure_share().filter(|_| total.failed() > 0) {
+        None => text,
+        Some(share) => text
+            .plain(" \u{b7} ")
+            .strong(Tone::Bad, format!("{} of requests failed", format::share(share))),
+    };
+    let verdicts = &source.assessment.verdicts;
+    if verdicts.is_empty() {
+        return text.plain(" \u{b7} no SLOs set: nothing was judged");
+    }
+    let text = text.plain(" \u{b7} SLOs: ");
+    let of = |ruling| verdicts.iter().filter(|verdict| verdict.ruling == ruling).count();
+    let all = verdicts.len();
+    let (passed, failed, unknown) = (of(Ruling::Passed), of(Ruling::Failed), of(Ruling::Unknown));
+    let text = match (failed, unknown) {
+        (0, 0) if source.is_valid() => text.strong(Tone::Good, format!("{passed} of {all} passed")),
+        (0, 0) => text.strong(Tone::Warning, format!("{passed} of {all} held, in an invalid run")),
+        (0, _) => text.strong(Tone::Warning, format!("{unknown} of {all} undecided")),
+        (_, 0) => text.strong(Tone::Bad, format!("{failed} of {all} failed")),
+        _ => text.strong(Tone::Bad, format!("{failed} of {all} failed, {unknown} undecided")),
+    };
+    match source.is_valid() {
+        true => text,
+        false => text.plain("; none of them counts as a pass"),
+    }
+}
+
+/// The figures of the whole run in a few lines.
+pub fn key_figures(source: &Source<'_>) -> Section {
+    let section = Section::new("Key figures");
+    let total = &source.summary().total;
+    if total.count() == 0 {
+        return section.with(
+            "No request ended in the measured part of the run: there are no figures for latency or throughput.",
+        );
+    }
+    let mut facts = Vec::new();
+    let mut fact = |name: &str, value: String| facts.push((name.to_owned(), Text::from(value)));
+    if let Some((rps, ok)) = total.rps.zip(total.ok_rps) {
+        let of_which = if total.failed() > 0 {
+            format!(", {} successful", format::rate(ok))
+        } else {
+            String::new()
+        };
+        fact("Throughput", format!("{} requests/s{of_which}", format::rate(rps)));
+    }
+    fact(
+        "Response time",
+        match total.latency(Metric::ResponseTime) {
+            Some(latency) => format!(
+                "mean {} ms, p50 {} ms, p95 {} ms, p99 {} ms, max {} ms",
+                format::millis(latency.mean_ms),
+                format::millis(latency.p50_ms),
+                format::millis(latency.p95_ms),
+                format::millis(latency.p99_ms),
+                format::millis(latency.max_ms),
+            ),
+            None => "no request succeeded".to_owned(),
+        },
+    );
+    let share = total.failure_share().map(format::share).unwrap_or_default();
+    let of_all = format::counted(total.count(), "request", "requests");
+    fact("Failures", format!("{} of {of_all} ({share})", format::count(total.failed())));
+    fact("Load", {
+        let users = format::counted(u64::from(source.load().peak_users()), "user", "users");
+        format!("{users}, measured for {}", format::duration(source.window().length()))
+    });
+    for (who, name) in [(Observed::Target, "Target"), (Observed::Generator, "Generator")] {
+        let used = source.resources(who);
+        let cpu = used.cpu_mean_percent.map_or(format::NOT_MEASURED.to_owned(), |percent| {
+            format!("{} of one processor", format::cpu(percent))
+        });
+        let peak = used.rss_peak_bytes.map_or(format::NOT_MEASURED.to_owned(), format::bytes);
+        fact(
+            name,
+            match used.looks {
+                0 => format::NOT_MEASURED.to_owned(),
+                _ => format!("CPU {cpu}, memory at most {peak}"),
+            },
+        );
+    }
+    section.with(Block::Facts(facts))
+}
+
+/// What the scenario demands, and whether it held.
+pub fn verdicts(source: &Source<'_>) -> Section {
+    let section = Section::new("Verdicts").brief(!source.assessment.verdicts.is_empty());
+    if source.assessment.verdicts.is_empty() {
+        return section.with("The scenario sets no SLOs.");
+    }
+    let mut table =
+        Table::new([Column::words("Rule"), Column::words("Measured"), Column::words("Verdict")]);
+    for Verdict { rule, measured, ruling } in &source.assessment.verdicts {
+        let ruling = match ruling {
+            Ruling::Passed if source.is_valid() => Text::emphasis(Tone::Good, "passed"),
+            Ruling::Passed => Text::emphasis(Tone::Warning, "held, but the run is invalid"),
+            Ruling::Failed => Text::emphasis(Tone::Bad, "FAILED"),
+            Ruling::Unknown => Text::emphasis(Tone::Warning, "undecided"),
+        };
+        table.rows.push(vec![Text::literal(rule).into(), measured.as_str().into(), ruling.into()]);
+    }
+    section.with(table)
+}

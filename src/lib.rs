@@ -3,7 +3,19 @@
 //!
 //! `ARCHITECTURE.md` shows the rooms and the path of one measurement through them.
 
+pub mod analysis;
+pub mod cli;
 pub mod clock;
+pub mod commands;
+pub mod engine;
 pub mod error;
+pub mod flow;
+pub mod http;
 pub mod measure;
+pub mod observe;
+pub mod plan;
+pub mod report;
+pub mod scenario;
 pub mod schedule;
+pub mod store;
+pub mod target;

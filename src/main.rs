@@ -1,3 +1,7 @@
 //! The command line of gander: parse, dispatch, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(gander::cli::run(std::env::args_os().collect()) as u8)
+}

@@ -1,0 +1,122 @@
+//! The command line: the only place that names clap. Arguments become a plan, or a request for a
+//! report.
+
+mod load;
+mod parse;
+mod scenario;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+use crate::commands::output::{Format, Output};
+use crate::error::{Error, Exit};
+use crate::store::folder::RunFolder;
+
+/// Load-testing and profiling harness for ML-inference and LLM services.
+#[derive(Debug, Parser)]
+#[command(name = "gander", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Load(Box<load::LoadArgs>),
+    /// Make the report of a run again from its folder, also of a run that was killed
+    Report(ReportArgs),
+    Scenario(scenario::ScenarioArgs),
+    /// Start a reference service, with a ledger of what it really did
+    Mock(mock_server::cli::Args),
+    /// What gander runs a spawned target under
+    #[command(hide = true)]
+    Supervise(SuperviseArgs),
+}
+
+#[derive(Debug, Args)]
+struct SuperviseArgs {
+    /// Value of $PORT for the command
+    #[arg(long)]
+    port: u16,
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// Run folder, as reports/2026-01-31T12-00-00-inference-mix
+    run: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// How results are shown.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct OutputArgs {
+    /// Form of the results on standard output
+    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+    format: FormatArg,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatArg {
+    /// Tables for a person
+    Text,
+    /// The summary for a machine
+    Json,
+}
+
+impl OutputArgs {
+    fn output(&self) -> Output {
+        let format = match self.format {
+            FormatArg::Text => Format::Text,
+            FormatArg::Json => Format::Json,
+        };
+        Output { format, quiet: self.quiet }
+    }
+}
+
+/// Parses `arguments`, carries the command out, and says how it went.
+pub fn run(arguments: Vec<OsString>) -> Exit {
+    let command_line: Vec<String> =
+        arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows which stream they belong to.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::BadInput } else { Exit::Passed };
+        }
+    };
+    cli.command.run(command_line).unwrap_or_else(|error| commands::output::failed(&error))
+}
+
+impl Command {
+    fn run(self, command_line: Vec<String>) -> Result<Exit, Error> {
+        match self {
+            Command::Load(arguments) => arguments.run(command_line),
+            Command::Report(arguments) => commands::report::finish(
+                &RunFolder::open(arguments.run),
+                &arguments.output.output(),
+            ),
+            Command::Scenario(arguments) => {
+                let mut text = Vec::new();
+                let exit = scenario::run(&arguments, &mut text);
+                // What was said before an error is shown as well.
+                Output::default().print(&String::from_utf8_lossy(&text))?;
+                exit
+            }
+            Command::Mock(arguments) => commands::mock::mock(arguments),
+            Command::Supervise(arguments) => {
+                commands::supervise::supervise(&arguments.command, arguments.port)
+            }
+        }
+    }
+}

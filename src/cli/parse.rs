@@ -1,0 +1,31 @@
+//! Values of options.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// `30s`, `1m30s`, `500ms`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    crate::schedule::parse_duration(text).map_err(|e| e.to_string())
+}
+
+/// `http://HOST:PORT`, with the way to write it where it is something else.
+pub fn url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if url.has_host() => Ok(url),
+        _ => Err(format!(
+            "expected a base URL with its scheme, as http://{}",
+            text.trim_start_matches('/')
+        )),
+    }
+}
+
+/// `name=value`.
+pub fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().trim_start_matches('-').to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("expected NAME=VALUE, as engine=blocking".to_owned()),
+    }
+}

@@ -1,0 +1,10 @@
+//! What each command does, read top to bottom. The only code that prints.
+
+pub mod load;
+pub mod mock;
+pub mod output;
+mod progress;
+pub mod report;
+pub mod scenario;
+mod signals;
+pub mod supervise;

@@ -1,0 +1,218 @@
+//! `gander scenario list|show|check|new|schema`.
+
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{Table, presets};
+
+use crate::error::{Error, Exit};
+use crate::scenario::errors::Style;
+use crate::scenario::model::User;
+use crate::scenario::template::Rendered;
+use crate::scenario::{self, Place, Scenario, ScenarioError};
+use crate::schedule::show_duration;
+
+/// The file that `new` writes where no scenario is named to copy.
+const STARTER: &str = include_str!("starter.toml");
+
+/// Seed of the requests that `check` shows.
+const SEED: u64 = 42;
+
+/// Characters of a body that `check` shows.
+const BODY_SHOWN: usize = 200;
+
+/// Prints all scenarios with what they do; one that is wrong is listed as such.
+///
+/// # Errors
+///
+/// Where `out` cannot be written.
+pub fn list(place: &Place, out: &mut dyn Write) -> Result<Exit, Error> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["NAME", "USERS", "STEPS", "SUMMARY"]);
+    for name in place.names() {
+        match Scenario::load_from(&name, place) {
+            Ok(scenario) => {
+                let users: Vec<&str> =
+                    scenario.users.iter().map(|user| user.name.as_str()).collect();
+                let steps = scenario.steps.len().to_string();
+                table.add_row([name, users.join(", "), steps, scenario.summary]);
+            }
+            Err(error) => {
+                let count = error.diagnostics.len();
+                let summary = format!("wrong ({count}): gander scenario check {name}");
+                table.add_row([name, "-".to_owned(), "-".to_owned(), summary]);
+            }
+        }
+    }
+    writeln!(out, "{}", table.trim_fmt()).map_err(written())?;
+    Ok(Exit::Passed)
+}
+
+/// Prints the file of a scenario, right or wrong.
+///
+/// # Errors
+///
+/// Where there is no such scenario.
+pub fn show(place: &Place, name: &str, out: &mut dyn Write) -> Result<Exit, Error> {
+    let found = place.find(name).map_err(|problem| bad_input(&problem.into()))?;
+    out.write_all(found.source.text.as_bytes()).map_err(written())?;
+    Ok(Exit::Passed)
+}
+
+/// Checks scenarios: prints how each was understood, and the first request of each step.
+///
+/// # Errors
+///
+/// After all were checked: everything that is wrong with any of them.
+pub fn check(place: &Place, names: &[String], out: &mut dyn Write) -> Result<Exit, Error> {
+    let mut wrong = Vec::new();
+    for name in names {
+        let checked = Scenario::load_from(name, place)
+            .and_then(|scenario| scenario.preview(SEED).map(|requests| (scenario, requests)));
+        match checked {
+            Ok((scenario, requests)) => {
+                describe(&scenario, &requests, out).map_err(written())?;
+            }
+            Err(error) => wrong.extend(error.diagnostics),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(Exit::Passed)
+    } else {
+        Err(bad_input(&ScenarioError { diagnostics: wrong }))
+    }
+}
+
+/// Writes a new scenario file, `place.scenarios/NAME.toml`: the commented starter, or a copy of the
+/// scenario `from`.
+///
+/// # Errors
+///
+/// Where the name cannot be a file's, the file exists, `from` does not exist, or writing fails.
+pub fn new(
+    place: &Place,
+    name: &str,
+    from: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<Exit, Error> {
+    let is_name = |c: char| c.is_alphanumeric() || "-_".contains(c);
+    if name.is_empty() || !name.chars().all(is_name) {
+        let message =
+            format!("`{name}` cannot be the name of a scenario: letters, digits, `-` and `_`");
+        return Err(Error::BadInput(message));
+    }
+    let text = match from {
+        None => STARTER.to_owned(),
+        Some(from) => {
+            place.find(from).map_err(|problem| bad_input(&problem.into()))?.source.text.clone()
+        }
+    };
+    let path = place.scenarios.join(format!("{name}.toml"));
+    let storage = |what: &str| Error::storage(format!("{what} {}", path.display()));
+    std::fs::create_dir_all(&place.scenarios).map_err(storage("cannot make the folder of"))?;
+    match std::fs::File::create_new(&path) {
+        Ok(mut file) => file.write_all(text.as_bytes()).map_err(storage("cannot write"))?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let message =
+                format!("{} exists and is left as it is; choose another name", path.display());
+            return Err(Error::BadInput(message));
+        }
+        Err(error) => return Err(storage("cannot write")(error)),
+    }
+    writeln!(out, "{} written; next: gander scenario check {name}", path.display())
+        .map_err(written())?;
+    Ok(Exit::Passed)
+}
+
+/// Prints the JSON Schema of scenario files.
+///
+/// # Errors
+///
+/// Where `out` cannot be written.
+pub fn schema(out: &mut dyn Write) -> Result<Exit, Error> {
+    writeln!(out, "{:#}", scenario::schema()).map_err(written())?;
+    Ok(Exit::Passed)
+}
+
+fn describe(
+    scenario: &Scenario,
+    requests: &[Rendered],
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let summary = if scenario.summary.is_empty() { "" } else { ": " };
+    writeln!(out, "{}: ok{summary}{}", scenario.name, scenario.summary)?;
+    if let Some(service) = &scenario.service {
+        let options = service.options.iter().map(|(key, value)| format!(" --{key} {value}"));
+        writeln!(out, "  service  {}{}", service.name, options.collect::<String>())?;
+    }
+    for source in scenario.data.sources() {
+        let columns: Vec<&str> = source.columns().collect();
+        let from = source.file.as_deref().unwrap_or("in the scenario");
+        let (rows, order) = (source.len(), source.order.name());
+        let fields =
+            if columns.is_empty() { String::new() } else { format!(": {}", columns.join(", ")) };
+        writeln!(out, "  data     {} ({from}), {rows} rows, {order}{fields}", source.name)?;
+    }
+    let total: f64 = scenario.users.iter().map(|user| f64::from(user.weight)).sum();
+    for user in &scenario.users {
+        describe_user(scenario, user, total, out)?;
+    }
+    if !scenario.slos.is_empty() {
+        let rules: Vec<String> = scenario.slos.iter().map(ToString::to_string).collect();
+        writeln!(out, "  rules    {}", rules.join("; "))?;
+    }
+    let redactions = scenario.redactions();
+    for (step, request) in scenario.steps.iter().zip(requests) {
+        let path = redactions.redact(request.path.as_str());
+        writeln!(out, "  {}: {} {path}", step.name, step.method)?;
+        for (name, value) in &request.headers {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            let shown = match redactions.redact(&text) {
+                // Too short to be recognised, or changed by a template.
+                Cow::Borrowed(_) if value.is_sensitive() => {
+                    Cow::Borrowed("(from the environment, not shown)")
+                }
+                shown => shown,
+            };
+            writeln!(out, "    {name}: {shown}")?;
+        }
+        if !request.body.is_empty() {
+            writeln!(out, "    {}", redactions.excerpt(&request.body, BODY_SHOWN))?;
+        }
+    }
+    Ok(())
+}
+
+fn describe_user(
+    scenario: &Scenario,
+    user: &User,
+    total: f64,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let share = 100.0 * f64::from(user.weight) / total;
+    writeln!(out, "  user     {} ({share:.1} %), think {}", user.name, user.think)?;
+    for transaction in &user.transactions {
+        let steps: Vec<String> = transaction
+            .steps
+            .iter()
+            .map(|id| {
+                let step = scenario.step(*id);
+                format!("{} (timeout {})", step.name, show_duration(step.timeout))
+            })
+            .collect();
+        let share = 100.0 * user.share(transaction);
+        writeln!(out, "    {share:5.1} %  {}: {}", transaction.name, steps.join(", "))?;
+    }
+    Ok(())
+}
+
+/// The error with its lines, coloured where standard error is a terminal.
+fn bad_input(error: &ScenarioError) -> Error {
+    let style = if std::io::stderr().is_terminal() { Style::Coloured } else { Style::Plain };
+    Error::Diagnosed(error.render(style))
+}
+
+fn written() -> impl FnOnce(std::io::Error) -> Error {
+    Error::storage("cannot write the output")
+}

@@ -1,0 +1,503 @@
+//! What a report says, in every form, of runs whose every sample is known.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
+mod synthetic;
+
+use comrak::nodes::NodeValue;
+use comrak::{Arena, Options, parse_document};
+use gander::analysis::{Assessment, Ruling};
+use gander::measure::interval::Phase;
+use gander::measure::resource::{Observed, ResourceSample};
+use gander::measure::sample::{Offset, Outcome};
+use gander::measure::summary::MeasuredWindow;
+use gander::plan::Stop;
+use gander::report::model::{Cell, Report, Span, Table};
+use gander::report::resources::Resources;
+use gander::report::timeline::Timeline;
+use gander::report::{inert, json, markdown, run, terminal};
+use gander::store::entry::Event;
+use gander::store::run::Run;
+use proptest::prelude::*;
+use synthetic::{Failure, HOSTILE, Scene, assess};
+use unicode_width::UnicodeWidthStr;
+
+fn all_runs() -> Vec<(&'static str, Run, Assessment)> {
+    let named = |name, (run, assessment)| (name, run, assessment);
+    vec![
+        named("healthy", synthetic::healthy()),
+        named("failing", synthetic::failing()),
+        named("empty", synthetic::empty()),
+        named("single", synthetic::single()),
+        named("killed", synthetic::killed()),
+        named("invalid", synthetic::invalid()),
+    ]
+}
+
+fn failing_report() -> Report {
+    let (run, assessment) = synthetic::failing();
+    run::build(&run, &assessment).saved_as("reports/2026-03-04-inference-mix/report.md")
+}
+
+#[test]
+fn markdown_reads_as_agreed() {
+    insta::assert_snapshot!("failing.md", markdown::render(&failing_report()));
+}
+
+#[test]
+fn the_terminal_shows_the_short_form() {
+    insta::assert_snapshot!("failing.80", terminal::render(&failing_report(), 80, false));
+}
+
+#[test]
+fn json_has_stable_names() {
+    let (run, assessment) = synthetic::failing();
+    insta::assert_json_snapshot!("failing.json", json::summary(&run, &assessment));
+}
+
+#[test]
+fn nothing_sent_is_said_and_never_a_zero_latency() {
+    let (run, assessment) = synthetic::empty();
+    let report = run::build(&run, &assessment);
+    insta::assert_snapshot!("empty.md", markdown::render(&report));
+    let summary = json::summary(&run, &assessment);
+    assert!(summary["total"]["response_time"].is_null());
+    assert!(summary["total"]["failure_share"].is_null());
+    assert!(summary["resources"]["target"].is_null());
+}
+
+#[test]
+fn no_form_shows_what_is_not_a_number() {
+    for (name, run, assessment) in all_runs() {
+        let report = run::build(&run, &assessment);
+        let mut forms = vec![markdown::render(&report), terminal::render(&report, 80, false)];
+        forms.push(json::summary(&run, &assessment).to_string());
+        forms.extend(report.charts().map(|chart| chart.svg.clone()));
+        for form in forms {
+            let odd = ["NaN", "inf ", "inf\"", "-0 "].iter().find(|odd| form.contains(*odd));
+            assert_eq!(odd, None, "{name}: {form}");
+        }
+    }
+}
+
+#[test]
+fn the_terminal_form_fits_its_width() {
+    for (name, run, assessment) in all_runs() {
+        let report = run::build(&run, &assessment);
+        for width in [80, 140] {
+            for line in terminal::render(&report, width, false).lines() {
+                assert!(line.width() <= width, "{name}: {} columns: {line}", line.width());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_footnote_is_said_once_and_referred_to() {
+    for (name, run, assessment) in all_runs() {
+        let report = run::build(&run, &assessment);
+        let page = markdown::render(&report);
+        for (index, note) in report.footnotes.iter().enumerate() {
+            let others = report.footnotes.iter().filter(|other| *other == note).count();
+            assert_eq!(others, 1, "{name}: said twice: {note}");
+            let mark = format!("[^{}]", index + 1);
+            assert!(page.matches(&mark).count() > 1, "{name}: {mark} is never referred to");
+        }
+        let beyond = format!("[^{}]", report.footnotes.len() + 1);
+        assert!(!page.contains(&beyond), "{name}: {beyond} does not exist");
+    }
+}
+
+#[test]
+fn an_invalid_run_is_marked_everywhere() {
+    let (run, assessment) = synthetic::invalid();
+    let report = run::build(&run, &assessment);
+    assert!(report.title.contains("INVALID"));
+    for table in report.tables() {
+        let marked = table.caption.as_ref().and_then(|caption| caption.0.first());
+        assert!(matches!(marked, Some(Span::Strong(_, text)) if text == "INVALID RUN"));
+    }
+    for chart in report.charts() {
+        assert!(chart.svg.contains("INVALID RUN") && chart.title.contains("INVALID RUN"));
+    }
+    let page = markdown::render(&report);
+    let is_pass = page.contains("**passed**") || page.contains("1 of 1 passed");
+    assert!(!is_pass, "a rule that held in an invalid run is no pass");
+}
+
+#[test]
+fn a_run_that_was_cut_short_says_how() {
+    for (stop, words) in [
+        (None, "the run was killed"),
+        (Some(Stop::Interrupted), "interrupted after"),
+        (Some(Stop::Terminated), "terminated after"),
+        (Some(Stop::Failed), "ended by a failure inside gander"),
+    ] {
+        let run = Scene { stop, cut_at: Some(6.0), ..Scene::default() }.run();
+        let report = run::build(&run, &assess(&run, &[], &[]));
+        assert!(report.title.contains("partial"));
+        let page = markdown::render(&report);
+        assert!(page.contains(&format!("**partial:** {words}")), "{page}");
+    }
+}
+
+#[test]
+fn charts_are_well_formed_and_name_what_they_show() {
+    for (name, run, assessment) in all_runs() {
+        for chart in run::build(&run, &assessment).charts() {
+            let document = roxmltree::Document::parse(&chart.svg).unwrap();
+            let text = |tag| {
+                document
+                    .descendants()
+                    .find(|node| node.has_tag_name(("http://www.w3.org/2000/svg", tag)))
+            };
+            assert!(text("title").is_some() && text("desc").is_some(), "{name}");
+        }
+    }
+}
+
+/// A run and its assessment with hostile text in every place that is not gander's own.
+fn hostile() -> (Run, Assessment) {
+    let (mut run, mut assessment) = synthetic::failing();
+    let text = || HOSTILE.to_owned();
+    let plan = &mut run.start.plan;
+    (plan.scenario, plan.summary, plan.digest) = (text(), text(), text());
+    (plan.target.url, plan.target.origin) = (text(), text());
+    plan.command_line.push(text());
+    plan.users[0].name = text();
+    plan.users[0].transactions[0].name = text();
+    (plan.steps[0].name, plan.steps[0].path) = (text(), text());
+    (run.start.environment.cpu, run.start.started_at) = (text(), text());
+    run.events.push(Event { at: Offset(1), text: text() });
+    assessment.validity.reasons.push(text());
+    assessment.verdicts[0].rule = text();
+    assessment.verdicts[0].measured = text();
+    (run, assessment)
+}
+
+/// Whether a character does something instead of being seen; line ends aside.
+fn acts(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[test]
+fn hostile_text_does_nothing_in_markdown() {
+    let (run, assessment) = hostile();
+    let page = markdown::render(&run::build(&run, &assessment));
+    assert_eq!(page.find(acts), None, "{page:?}");
+    let mut options = Options::default();
+    options.extension.table = true;
+    options.extension.footnotes = true;
+    options.extension.autolink = true;
+    options.extension.strikethrough = true;
+    options.extension.tasklist = true;
+    let arena = Arena::new();
+    let mut literal = 0;
+    for node in parse_document(&arena, &page, &options).descendants() {
+        match &node.data.borrow().value {
+            NodeValue::HtmlInline(_) | NodeValue::HtmlBlock(_) | NodeValue::Link(_) => {
+                panic!("acts: {node:?}")
+            }
+            NodeValue::CodeBlock(_) | NodeValue::ThematicBreak | NodeValue::Emph => {
+                panic!("acts: {node:?}")
+            }
+            NodeValue::Image(image) => assert!(image.url.starts_with("charts/"), "{}", image.url),
+            NodeValue::Heading(heading) => assert!(heading.level <= 3),
+            NodeValue::Strong => {
+                let words: Vec<_> = node.children().collect();
+                assert!(!format!("{words:?}").contains("bold"), "made bold: {words:?}");
+            }
+            NodeValue::Code(code) => {
+                // In a table, the parser may double a backslash that stands before a pipe.
+                let shown = code.literal.replace(r"\\|", r"\|");
+                literal += usize::from(shown == inert::visible(HOSTILE));
+            }
+            _ => {}
+        }
+    }
+    // Digest, URL, rule, event, date: whole, in code, with not one character changed.
+    assert!(literal >= 5, "only {literal} of the literal texts are whole");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("onerror"));
+    assert!(rows.count() >= 5, "a row of a table was broken into lines");
+}
+
+#[test]
+fn hostile_text_does_nothing_in_the_terminal() {
+    let (run, assessment) = hostile();
+    let report = run::build(&run, &assessment);
+    for colour in [false, true] {
+        let shown = terminal::render(&report, 80, colour);
+        let mut rest = shown.as_str();
+        let mut plain = String::new();
+        while let Some((before, after)) = rest.split_once('\u{1b}') {
+            let codes = after.strip_prefix('[').unwrap();
+            let (code, after) = codes.split_once('m').unwrap();
+            assert!(colour && code.bytes().all(|byte| byte.is_ascii_digit() || byte == b';'));
+            plain.push_str(before);
+            rest = after;
+        }
+        plain.push_str(rest);
+        assert_eq!(plain.find(acts), None, "{plain:?}");
+        assert!(plain.contains("[31mred") && plain.contains(r"\u{202e}abc"), "{plain}");
+    }
+}
+
+fn table<'a>(report: &'a Report, first_heading: &str) -> Option<&'a Table> {
+    report.tables().find(|table| table.columns[0].heading == first_heading)
+}
+
+/// The figures of a column, by the words of the first column.
+fn column(table: &Table, heading: &str) -> Vec<(String, u64)> {
+    let index = table.columns.iter().position(|column| column.heading == heading).unwrap();
+    table.rows.iter().chain(&table.total).map(|row| (words(&row[0]), number(&row[index]))).collect()
+}
+
+fn words(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) => text
+            .0
+            .iter()
+            .map(|span| match span {
+                Span::Plain(text) | Span::Code(text) | Span::Strong(_, text) => text.as_str(),
+                Span::Note(_) => "",
+            })
+            .collect(),
+        Cell::Figure(figure, _) | Cell::Missing(figure) => figure.clone(),
+    }
+}
+
+fn number(cell: &Cell) -> u64 {
+    words(cell).replace('\u{202f}', "").parse().unwrap()
+}
+
+fn sum(rows: &[(String, u64)]) -> u64 {
+    rows.iter().map(|(_, count)| count).sum()
+}
+
+fn tables_agree_with_the_ledger(run: &Run, assessment: &Assessment) {
+    let report = run::build(run, assessment);
+    let ledger = run.ledger();
+    if let Some(outcomes) = table(&report, "Outcome") {
+        let whole = column(outcomes, "Whole run");
+        assert_eq!(sum(&whole), ledger.ended_total() + ledger.dropped);
+        for (name, count) in whole {
+            let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.name() == name).unwrap();
+            assert_eq!(count, ledger.ended_in(outcome), "{name}");
+        }
+    }
+    let failed: u64 = Outcome::ALL
+        .into_iter()
+        .filter(|outcome| outcome.is_failure())
+        .map(|outcome| ledger.ended_in(outcome))
+        .sum();
+    let failures = report.tables().find(|table| table.columns.len() == 7);
+    assert_eq!(failures.map_or(0, |table| sum(&column(table, "Whole run"))), failed);
+
+    let by_row = column(table(&report, "Whole run").unwrap(), "Count");
+    let of = |name: &str| by_row.iter().find(|(row, _)| row == name).unwrap().1;
+    assert_eq!(of("scheduled"), ledger.scheduled);
+    assert_eq!(of("sent"), ledger.sent);
+    assert_eq!(of("ended"), ledger.ended_total());
+    let parts =
+        ["due in the warm-up", "due in the measured part", "due after the measured part"].map(of);
+    assert_eq!(parts.iter().sum::<u64>(), ledger.ended_total());
+
+    let mut endpoints = column(table(&report, "Step").unwrap(), "Count");
+    let (_, total) = endpoints.pop().unwrap();
+    assert_eq!(sum(&endpoints), total);
+    let cancelled = assessment.summary.total.outcomes.get(&Outcome::Cancelled).copied();
+    assert_eq!(total + cancelled.unwrap_or(0), parts[1]);
+}
+
+#[test]
+fn every_count_equals_the_ledgers() {
+    for (_, run, assessment) in all_runs() {
+        tables_agree_with_the_ledger(&run, &assessment);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_equal_the_ledgers_whatever_fails(
+        seconds in 3.0f64..8.0,
+        warm_up in 0.0f64..2.0,
+        every in 1u64..9,
+        kinds in prop::collection::vec(prop::sample::select(&Outcome::ALL[1..]), 1..5),
+        cut_at in prop::option::of(0.5f64..3.0),
+    ) {
+        // The recorder is told of what was sent; a dropped request is not.
+        let kinds: Vec<_> = kinds.into_iter().filter(|kind| *kind != Outcome::Dropped).collect();
+        let fails = move |number: u64, _| {
+            let kind = kinds.get(number as usize / 7 % kinds.len().max(1))?;
+            number.is_multiple_of(every).then(|| Failure {
+                outcome: *kind,
+                status: (number.is_multiple_of(2)).then_some(500),
+                message: format!("failure {}", number % 5),
+            })
+        };
+        let stop = if cut_at.is_some() { None } else { Some(Stop::Duration) };
+        let scene = Scene { seconds, warm_up, cool_down: 0.5, fails: Box::new(fails), stop, cut_at, ..Scene::default() };
+        let run = scene.run();
+        let assessment = assess(&run, &[], &[("p95 < 1s", "200 ms", Ruling::Passed)]);
+        tables_agree_with_the_ledger(&run, &assessment);
+    }
+}
+
+#[test]
+fn a_gap_in_the_records_is_a_gap_and_not_zero() {
+    let (mut run, assessment) = synthetic::healthy();
+    run.intervals.retain(|interval| !(9.5..13.5).contains(&interval.start.as_secs_f64()));
+    let time = Timeline::of(&run).unwrap();
+    let gap: Vec<_> = time.bins.iter().filter(|bin| bin.rate(bin.ok).is_none()).collect();
+    assert_eq!(gap.len(), 4);
+    assert!(gap.iter().all(|bin| bin.latency.is_none() && (10.0..14.0).contains(&bin.from)));
+    let report = run::build(&run, &assessment);
+    let latency = report.charts().find(|chart| chart.file_stem == "latency").unwrap();
+    let p50 = latency.svg.lines().filter(|line| line.contains("stroke=\"#0072b2\""));
+    assert_eq!(p50.count(), 3, "legend, before the gap, after it");
+}
+
+#[test]
+fn three_hours_give_charts_as_small_and_legible_as_three_seconds() {
+    let (run, assessment) = synthetic::long();
+    let time = Timeline::of(&run).unwrap();
+    assert_eq!(time.width, 60.0);
+    assert!((180..=182).contains(&time.bins.len()), "{} bins", time.bins.len());
+    let report = run::build(&run, &assessment);
+    assert_eq!(report.charts().count(), 4);
+    for chart in report.charts() {
+        assert!(chart.svg.len() < 50_000, "{}: {} bytes", chart.file_stem, chart.svg.len());
+        if chart.file_stem != "distribution" {
+            assert!(chart.svg.contains("start of the run (h)"), "{}", chart.file_stem);
+        }
+    }
+}
+
+#[test]
+fn a_timeline_counts_every_request_once() {
+    let (run, _) = synthetic::failing();
+    let time = Timeline::of(&run).unwrap();
+    let ledger = run.ledger();
+    let (ok, failed) =
+        time.bins.iter().fold((0, 0), |(ok, failed), bin| (ok + bin.ok, failed + bin.failed));
+    assert_eq!(ok, ledger.ended_in(Outcome::Ok));
+    assert_eq!(ok + failed, ledger.ended_total());
+    assert_eq!(time.ended.values().sum::<u64>(), ledger.ended_total());
+    assert!(time.ended[&Phase::Measured] > time.ended[&Phase::WarmUp]);
+    assert_eq!(time.bins.len(), 30, "the last, short interval joins the second before");
+}
+
+#[test]
+fn connections_are_those_of_the_whole_run_whatever_became_of_the_request() {
+    // Ten users open a connection each in the warm-up; the first three requests fail.
+    let fails = |number, _| {
+        (number < 3).then(|| Failure {
+            outcome: Outcome::HttpStatus,
+            status: Some(500),
+            message: "500".to_owned(),
+        })
+    };
+    let run = Scene { fails: Box::new(fails), ..Scene::default() }.run();
+    let assessment = assess(&run, &[], &[]);
+    let summary = json::summary(&run, &assessment);
+    assert_eq!(summary["total"]["failed"], 0, "they failed in the warm-up");
+    assert_eq!(summary["total"]["connections_opened"], 10);
+    for figures in summary["steps"].as_array().unwrap().iter().chain([&summary["total"]]) {
+        let count = figures["connect"]["count"].as_u64().unwrap_or(0);
+        assert_eq!(figures["connections_opened"], count, "{figures}");
+    }
+    let report = run::build(&run, &assessment);
+    let connects = column(table(&report, "Time").unwrap(), "Count");
+    let connects = connects.iter().find(|(name, _)| name == "Connect");
+    assert_eq!(connects.map(|(_, count)| *count), Some(10));
+}
+
+/// A look at the target; `lag` is that of gander's timers.
+fn look(seconds: f64, cpu_seconds: f64, rss_bytes: u64, lag: f64) -> ResourceSample {
+    ResourceSample {
+        at: Offset((seconds * 1e9) as u64),
+        who: Observed::Target,
+        cpu_seconds: Some(cpu_seconds),
+        rss_bytes: Some(rss_bytes),
+        processes: Some(2),
+        threads: None,
+        open_files: None,
+        sockets: None,
+        timer_lag_max_ms: Some(lag),
+    }
+}
+
+/// What the target used between two moments, as told by `looks`.
+fn used(looks: &[ResourceSample], start: f64, end: f64) -> Resources {
+    let (mut run, _) = synthetic::healthy();
+    run.resources = looks.to_vec();
+    let at = |seconds: f64| Offset((seconds * 1e9) as u64);
+    let window = MeasuredWindow { start: at(start), end: at(end) };
+    Resources::of(&run, Observed::Target, window, Some(10.0))
+}
+
+#[test]
+fn resources_are_those_of_the_measured_part() {
+    let looks = [
+        look(1.0, 90.0, 1, 99.0),
+        look(5.0, 100.0, 500, 80.0),
+        look(6.0, 100.5, 900, 3.0),
+        // A process of the tree ended: its time is gone, and this second says nothing.
+        look(7.0, 40.0, 700, 5.0),
+        look(8.0, 41.5, 400, 4.0),
+        look(29.0, 99.0, 9_999, 70.0),
+    ];
+    let used = used(&looks, 5.0, 8.5);
+    assert_eq!(used.looks, 4);
+    assert_eq!(used.cpu_seconds, Some(2.0));
+    assert_eq!(used.cpu_mean_percent, Some(100.0));
+    assert_eq!(used.cpu_peak_percent, Some(150.0));
+    assert_eq!(used.cpu_ms_per_request, Some(100.0));
+    assert_eq!((used.rss_start_bytes, used.rss_peak_bytes), (Some(500), Some(900)));
+    assert_eq!(used.rss_growth_bytes, Some(-100));
+    assert_eq!((used.processes, used.threads), (Some(2), None));
+    assert_eq!(used.timer_lag_max_ms, Some(5.0), "80 ms was before the measured part");
+}
+
+#[test]
+fn the_looks_next_to_the_edges_of_the_measured_part_tell_of_it() {
+    // The first look lies before the first user, the last one after the last response.
+    let looks = [
+        look(0.0, 1.0, 100, 50.0),
+        look(1.0, 1.5, 300, 2.0),
+        look(2.0, 2.5, 350, 9.0),
+        look(3.0, 9.9, 999, 60.0),
+    ];
+    let used = used(&looks, 0.5, 1.75);
+    assert_eq!(used.looks, 3);
+    assert_eq!((used.rss_start_bytes, used.rss_growth_bytes), (Some(100), Some(250)));
+    // Half of the first second and three quarters of the next.
+    assert_eq!(used.cpu_seconds, Some(0.25 + 0.75));
+    assert_eq!(used.cpu_mean_percent, Some(80.0));
+    assert_eq!(used.cpu_peak_percent, Some(100.0));
+    assert_eq!(used.timer_lag_max_ms, Some(9.0));
+}
+
+#[test]
+fn a_run_of_a_second_has_resources() {
+    let used = used(&[look(0.0, 1.0, 100, 1.0), look(1.0, 1.5, 300, 2.0)], 0.125, 0.875);
+    assert_eq!((used.looks, used.cpu_mean_percent), (2, Some(50.0)));
+    assert_eq!(used.rss_growth_bytes, Some(200));
+}
+
+#[test]
+fn a_second_that_lies_mostly_outside_is_not_the_peak() {
+    let looks = [look(4.0, 0.0, 1, 1.0), look(5.0, 0.9, 1, 1.0), look(6.0, 1.0, 1, 1.0)];
+    let used = used(&looks, 4.875, 6.0);
+    assert_eq!(used.cpu_peak_percent.map(f64::round), Some(10.0));
+}
+
+#[test]
+fn looks_far_from_the_measured_part_say_nothing_of_it() {
+    let looks = [look(1.0, 1.0, 100, 1.0), look(9.0, 5.0, 900, 1.0)];
+    assert_eq!(used(&looks, 3.0, 7.0), Resources::default());
+    assert_eq!(used(&looks, 1.0, 1.0), Resources::default(), "nothing was measured");
+}

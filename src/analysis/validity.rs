@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::measure::distribution::Damaged;
 use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
 use crate::measure::sample::Outcome;
@@ -10,6 +9,7 @@ use crate::measure::summary::{Summary, ms};
 use crate::measure::validity::Validity;
 use crate::plan::Stop;
 use crate::schedule::LoadModel;
+use crate::store::entry::StoredInterval;
 use crate::store::run::Run;
 
 use super::{Ruling, Verdict};
@@ -25,11 +25,11 @@ const LATE_SHARE: f64 = 0.1;
 const CLOCK_SHIFT: f64 = 1.0;
 
 /// Everything that speaks against the figures of `run`.
-pub fn of(run: &Run, summary: &Summary, verdicts: &[Verdict]) -> Result<Validity, Damaged> {
+pub fn of(run: &Run, summary: &Summary, verdicts: &[Verdict]) -> Validity {
     let mut reasons = Vec::new();
     reasons.extend(no_success(summary));
     reasons.extend(unbalanced(run));
-    reasons.extend(miscounted(run)?);
+    reasons.extend(miscounted(run));
     reasons.extend(busy(run, summary));
     reasons.extend(late(summary));
     reasons.extend(starved(run, summary));
@@ -42,7 +42,7 @@ pub fn of(run: &Run, summary: &Summary, verdicts: &[Verdict]) -> Result<Validity
     for verdict in verdicts.iter().filter(|verdict| verdict.ruling == Ruling::Unknown) {
         reasons.push(format!("{}: {}", verdict.rule, verdict.measured));
     }
-    Ok(Validity { reasons })
+    Validity { reasons }
 }
 
 fn no_success(summary: &Summary) -> Option<String> {
@@ -67,16 +67,15 @@ fn unbalanced(run: &Run) -> Option<String> {
         .then(|| format!("{in_flight} requests were in flight when the run had ended"))
 }
 
-/// The histograms and the ledger count the same requests in two ways.
-fn miscounted(run: &Run) -> Result<Option<String>, Damaged> {
+/// The histograms and the ledger count the same requests in two ways. A stored count that its
+/// histogram does not hold is damage, found when the figures were made.
+fn miscounted(run: &Run) -> Option<String> {
     let mut recorded = [0u64; Outcome::ALL.len()];
-    for interval in run.intervals() {
-        for (key, count) in interval?.ended() {
-            recorded[key.outcome.index()] += count;
-        }
+    for (key, stored) in run.intervals.iter().flat_map(StoredInterval::response_times) {
+        recorded[key.outcome.index()] += stored.count;
     }
     let ledger = run.ledger();
-    Ok(Outcome::ALL.into_iter().filter(|outcome| outcome.was_sent()).find_map(|outcome| {
+    Outcome::ALL.into_iter().filter(|outcome| outcome.was_sent()).find_map(|outcome| {
         let (in_histograms, in_ledger) = (recorded[outcome.index()], ledger.ended_in(outcome));
         (in_histograms != in_ledger).then(|| {
             format!(
@@ -84,7 +83,7 @@ fn miscounted(run: &Run) -> Result<Option<String>, Damaged> {
                 outcome.name()
             )
         })
-    }))
+    })
 }
 
 /// Judges the busiest stretch, for an average hides a short overload.

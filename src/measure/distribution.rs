@@ -111,12 +111,6 @@ impl Distribution {
         })
     }
 
-    /// How many values are at or below `value`, to three significant digits.
-    pub fn count_at_or_below(&self, value: Duration) -> u64 {
-        let ns = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
-        self.histogram.count_between(0, ns.min(LONGEST_NS))
-    }
-
     /// Occupied buckets in rising order: upper edge and number of values.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         self.histogram.iter_recorded().map(|bucket| {

@@ -116,13 +116,3 @@ pub struct Interval {
     /// Totals of the run up to `end`.
     pub ledger: Ledger,
 }
-
-impl Interval {
-    /// Requests that ended in this interval, by step, phase and outcome.
-    pub fn ended(&self) -> impl Iterator<Item = (Key, u64)> + '_ {
-        self.distributions
-            .iter()
-            .filter(|(key, _)| key.metric == Metric::ResponseTime)
-            .map(|(key, distribution)| (*key, distribution.count()))
-    }
-}

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::distribution::{Damaged, Distribution, EncodedDistribution};
-use crate::measure::interval::{Key, Phase};
-use crate::measure::metric::Metric;
+use crate::measure::distribution::{Damaged, Distribution};
+use crate::measure::interval::Phase;
 use crate::measure::summary::ms;
 use crate::store::entry::StoredInterval;
 use crate::store::run::Run;
@@ -74,7 +73,7 @@ impl Bin {
         self.to = interval.end.as_secs_f64();
         self.recorded += interval.end.since(interval.start).as_secs_f64();
         self.users = self.users.max(users_before).max(interval.users);
-        for (key, stored) in response_times(interval) {
+        for (key, stored) in interval.response_times() {
             if key.outcome.is_success() {
                 self.ok += stored.count;
                 latency.merge(&stored.decode()?);
@@ -98,11 +97,6 @@ impl Bin {
     }
 }
 
-/// Every request that ended is in exactly one of these.
-fn response_times(interval: &StoredInterval) -> impl Iterator<Item = &(Key, EncodedDistribution)> {
-    interval.distributions.iter().filter(|(key, _)| key.metric == Metric::ResponseTime)
-}
-
 impl Timeline {
     /// Decodes what it needs of `run`, one histogram at a time.
     pub fn of(run: &Run) -> Result<Timeline, Damaged> {
@@ -113,7 +107,7 @@ impl Timeline {
         let mut latency = Distribution::default();
         let mut users_before = 0;
         for (index, interval) in run.intervals.iter().enumerate() {
-            for (key, stored) in response_times(interval) {
+            for (key, stored) in interval.response_times() {
                 *timeline.ended.entry(key.phase).or_default() += stored.count;
             }
             let (from, to) = (interval.start.as_secs_f64(), interval.end.as_secs_f64());

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::measure::distribution::{Damaged, EncodedDistribution};
 use crate::measure::interval::{ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
 use crate::measure::ledger::Ledger;
+use crate::measure::metric::Metric;
 use crate::measure::resource::ResourceSample;
 use crate::measure::sample::{Offset, Outcome, StepId};
 use crate::measure::summary::MeasuredWindow;
@@ -133,6 +134,12 @@ impl From<&Interval> for StoredInterval {
 }
 
 impl StoredInterval {
+    /// The response times recorded in it: every request that ended is in exactly one of these.
+    pub fn response_times(&self) -> impl Iterator<Item = (&Key, &EncodedDistribution)> {
+        let all = self.distributions.iter().map(|(key, stored)| (key, stored));
+        all.filter(|(key, _)| key.metric == Metric::ResponseTime)
+    }
+
     /// Back to the interval.
     pub fn decode(&self) -> Result<Interval, Damaged> {
         let distributions = self

@@ -3,14 +3,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::de::DeserializeOwned;
 
-use crate::fastapi;
-use crate::latency::Sequence;
-use crate::ledger::{Ledger, Snapshot};
+use crate::fastapi::{self, Rejection};
+use crate::faults::Faults;
+use crate::latency::Latency;
+use crate::ledger::Snapshot;
+use crate::service::{Context, Forget};
 
 /// Where the control routes are.
 pub(crate) const PREFIX: &str = "/control";
@@ -22,28 +27,62 @@ pub(crate) fn owns(path: &str) -> bool {
 
 #[derive(Clone)]
 struct Control {
-    ledger: Arc<Ledger>,
-    sequence: Arc<Sequence>,
+    context: Context,
+    forget: Forget,
+}
+
+impl FromRef<Control> for Context {
+    fn from_ref(control: &Control) -> Context {
+        control.context.clone()
+    }
 }
 
 /// The control routes, relative to [`PREFIX`].
-pub(crate) fn router(ledger: &Arc<Ledger>, sequence: &Arc<Sequence>) -> Router {
-    let control = Control { ledger: Arc::clone(ledger), sequence: Arc::clone(sequence) };
+pub(crate) fn router(context: &Context, forget: &Forget) -> Router {
+    let control = Control { context: context.clone(), forget: Arc::clone(forget) };
     Router::new()
         .route("/ledger", get(read))
+        .route("/faults", get(faults).put(set_faults))
+        .route("/latency", get(latency).put(set_latency))
         .route("/reset", post(reset))
         .fallback(fastapi::not_found)
         .method_not_allowed_fallback(fastapi::method_not_allowed)
         .with_state(control)
 }
 
-async fn read(State(control): State<Control>) -> Json<Snapshot> {
-    Json(control.ledger.snapshot())
+async fn read(State(context): State<Context>) -> Json<Snapshot> {
+    Json(context.ledger.snapshot())
 }
 
 /// An empty ledger, and the same draws again as after the start.
-async fn reset(State(control): State<Control>) -> StatusCode {
-    control.ledger.reset();
-    control.sequence.restart();
+async fn reset(State(Control { context, forget }): State<Control>) -> StatusCode {
+    context.ledger.reset();
+    context.conditions.restart();
+    forget();
     StatusCode::NO_CONTENT
+}
+
+async fn faults(State(context): State<Context>) -> Json<Faults> {
+    Json(context.conditions.faults())
+}
+
+/// Takes a list of rules, or the name of a preset, and answers with what is in force then.
+async fn set_faults(State(context): State<Context>, body: Bytes) -> Result<Response, Rejection> {
+    context.conditions.set_faults(parsed(&body)?);
+    Ok(faults(State(context)).await.into_response())
+}
+
+async fn latency(State(context): State<Context>) -> Json<Latency> {
+    Json(context.conditions.latency())
+}
+
+/// Takes a distribution, or a table of them, and answers with what is in force then.
+async fn set_latency(State(context): State<Context>, body: Bytes) -> Result<Response, Rejection> {
+    context.conditions.set_latency(parsed(&body)?);
+    Ok(latency(State(context)).await.into_response())
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Rejection> {
+    serde_json::from_slice(body)
+        .map_err(|error| Rejection::detail(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
 }

@@ -1,10 +1,14 @@
-//! Error bodies in FastAPI's forms.
+//! Request bodies and error bodies in FastAPI's forms.
+
+pub(crate) mod body;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::service::Refusal;
 
 /// Why a request gets an error for an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +40,13 @@ impl IntoResponse for Rejection {
         };
         (status, Json(json!({ "detail": detail }))).into_response()
     }
+}
+
+/// The error of a fault, in FastAPI's form.
+pub(crate) fn refuse(refusal: &Refusal) -> Response {
+    let reason = refusal.status.canonical_reason().unwrap_or("Error");
+    let text = if refusal.is_unloaded { "Model not loaded" } else { reason };
+    Rejection::detail(refusal.status, text).into_response()
 }
 
 /// No route has this path.

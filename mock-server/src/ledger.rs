@@ -4,26 +4,34 @@
 //! be opened and to be closed, each time for a few additions.
 
 mod snapshot;
+mod sockets;
+mod streams;
+pub(crate) mod totals;
+mod upstream;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
 
-use snapshot::Times;
-pub use snapshot::{Figures, Requests, Route, Snapshot, Sockets};
+pub(crate) use snapshot::Times;
+pub use snapshot::{Figures, Requests, Route, Snapshot, Sockets, Streams, Tokens, UpstreamCalls};
+pub(crate) use sockets::Socket;
+pub(crate) use streams::StreamTimes;
+pub(crate) use upstream::CallOutcome;
 
 /// The work behind one answer, attached to a response as an extension by the service.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Work {
-    /// Items (texts) worked on.
+    /// Items (texts, rows, snapshots) worked on.
     pub items: u32,
     /// The time drawn from the latency model.
     pub intended: Duration,
-    /// The time that the work itself took.
+    /// The time that the work itself took; of a stream, until its head was ready.
     pub spent: Duration,
+    /// Tokens, as the answer's usage states them.
+    pub tokens: Tokens,
 }
 
 /// The ledger of one running service.
@@ -41,6 +49,9 @@ struct Books {
     sockets: Sockets,
     /// Few enough that a scan is the fastest search; an index stays valid for ever.
     routes: Vec<Account>,
+    /// What the service counts of its own work, by name.
+    counters: Vec<(&'static str, u64)>,
+    upstream: upstream::Books,
 }
 
 /// One method of one route.
@@ -53,8 +64,11 @@ struct Account {
     request_body_bytes: u64,
     response_body_bytes: u64,
     statuses: BTreeMap<u16, Times>,
+    faults: BTreeMap<String, u64>,
     intended: Times,
     work: Times,
+    tokens: Tokens,
+    streams: streams::Books,
 }
 
 impl Ledger {
@@ -66,6 +80,8 @@ impl Ledger {
             peak_in_flight: 0,
             sockets: Sockets::default(),
             routes: Vec::new(),
+            counters: Vec::new(),
+            upstream: upstream::Books::default(),
         });
         Arc::new(Ledger { service, books })
     }
@@ -87,22 +103,36 @@ impl Ledger {
             route,
             since: Instant::now(),
             request_body_bytes: 0,
-            answered: false,
+            fault: None,
+            stream: None,
+            end: End::Abandoned,
         }
     }
 
-    /// Opens the entry of a connection.
-    pub(crate) fn socket(self: &Arc<Self>) -> Socket {
-        self.books().sockets.count();
-        Socket { ledger: Arc::clone(self), state: AtomicU8::new(FRESH) }
+    /// Adds to what the service counts of its own work, by name.
+    pub(crate) fn count(&self, counts: &[(&'static str, u64)]) {
+        let mut books = self.books();
+        for (name, n) in counts {
+            match books.counters.iter_mut().find(|(known, _)| known == name) {
+                Some((_, counter)) => *counter += n,
+                None => books.counters.push((name, *n)),
+            }
+        }
+    }
+
+    /// Requests in flight now.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.books().in_flight
     }
 
     /// What the ledger says now.
     pub fn snapshot(&self) -> Snapshot {
         // Quantiles are computed outside the lock: requests wait for the copy only.
-        let (elapsed, peak_in_flight, sockets, accounts) = {
+        let (elapsed, peak_in_flight, sockets, accounts, counters, upstream) = {
             let books = self.books();
-            (books.since.elapsed(), books.peak_in_flight, books.sockets, books.routes.clone())
+            let (routes, counters) = (books.routes.clone(), books.counters.clone());
+            let (elapsed, upstream) = (books.since.elapsed(), books.upstream.clone());
+            (elapsed, books.peak_in_flight, books.sockets, routes, counters, upstream)
         };
         let mut snapshot = Snapshot {
             service: self.service.to_owned(),
@@ -113,13 +143,18 @@ impl Ledger {
             request_body_bytes: 0,
             response_body_bytes: 0,
             sockets,
+            faults: BTreeMap::new(),
+            tokens: Tokens::default(),
+            counters: counters.into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
+            upstream: upstream.calls(),
             routes: BTreeMap::new(),
         };
         for account in accounts.into_iter().filter(|a| a.requests.accepted > 0) {
-            snapshot.requests.accepted += account.requests.accepted;
-            snapshot.requests.answered += account.requests.answered;
-            snapshot.requests.abandoned += account.requests.abandoned;
-            snapshot.requests.in_flight += account.requests.in_flight;
+            snapshot.requests += account.requests;
+            snapshot.tokens += account.tokens;
+            for (kind, count) in &account.faults {
+                *snapshot.faults.entry(kind.clone()).or_default() += count;
+            }
             snapshot.items += account.items;
             snapshot.request_body_bytes += account.request_body_bytes;
             snapshot.response_body_bytes += account.response_body_bytes;
@@ -136,6 +171,8 @@ impl Ledger {
         books.since = Instant::now();
         books.peak_in_flight = books.in_flight;
         books.sockets.accepted = books.sockets.open;
+        books.counters.clear();
+        books.upstream.reset();
         for account in &mut books.routes {
             let in_flight = account.requests.in_flight;
             *account = Account {
@@ -170,18 +207,6 @@ impl Books {
     }
 }
 
-impl Sockets {
-    fn count(&mut self) {
-        self.accepted += 1;
-        self.open += 1;
-    }
-
-    fn uncount(&mut self) {
-        self.accepted -= 1;
-        self.open -= 1;
-    }
-}
-
 impl Account {
     fn into_route(self) -> Route {
         Route {
@@ -190,20 +215,34 @@ impl Account {
             request_body_bytes: self.request_body_bytes,
             response_body_bytes: self.response_body_bytes,
             statuses: self.statuses.iter().map(|(status, t)| (*status, t.figures())).collect(),
+            faults: self.faults,
             intended: self.intended.figures(),
             work: self.work.figures(),
+            tokens: self.tokens,
+            streams: self.streams.figures(),
         }
     }
 }
 
-/// The open entry of one request. Dropped without an answer, it counts as abandoned.
+/// The open entry of one request. Dropped without an answer, it counts as abandoned, or as broken
+/// off where a fault was to cut the answer short.
 #[derive(Debug)]
 pub struct Entry {
     ledger: Arc<Ledger>,
     route: usize,
     since: Instant,
     request_body_bytes: u64,
-    answered: bool,
+    fault: Option<String>,
+    stream: Option<StreamTimes>,
+    end: End,
+}
+
+/// How an entry ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Answered,
+    Broken,
+    Abandoned,
 }
 
 impl Entry {
@@ -213,9 +252,25 @@ impl Entry {
         self.since = Instant::now();
     }
 
+    /// A fault of this kind was injected.
+    pub(crate) fn fault(&mut self, kind: String) {
+        self.fault = Some(kind);
+    }
+
+    /// The answer is a stream with these times; its entry is closed when the stream ends.
+    pub(crate) fn stream(&mut self, times: StreamTimes) {
+        self.stream = Some(times);
+    }
+
+    /// A fault cuts the answer short: whatever the client does, it gets no whole one.
+    pub(crate) fn break_off(&mut self) {
+        self.end = End::Broken;
+    }
+
     /// The response is handed to the connection: the service time ends and the entry is closed. A
     /// request that was answered before it was complete is timed from its head.
     pub fn answer(mut self, status: u16, body_bytes: u64, work: Option<Work>) {
+        self.end = End::Answered;
         let took = self.since.elapsed();
         let mut books = self.ledger.books();
         let account = books.close(self.route);
@@ -227,58 +282,35 @@ impl Entry {
             account.items += u64::from(work.items);
             account.intended.record(work.intended);
             account.work.record(work.spent);
+            account.tokens += work.tokens;
         }
-        self.answered = true;
+        account.note(self.fault.take(), self.stream.take());
+    }
+}
+
+impl Account {
+    fn note(&mut self, fault: Option<String>, stream: Option<StreamTimes>) {
+        if let Some(kind) = fault {
+            *self.faults.entry(kind).or_default() += 1;
+        }
+        if let Some(times) = stream {
+            self.streams.record(&times);
+        }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if !self.answered {
-            self.ledger.books().close(self.route).requests.abandoned += 1;
+        if self.end == End::Answered {
+            return;
         }
-    }
-}
-
-/// The open entry of one connection.
-///
-/// It counts from the moment it is accepted. When its first request turns out to be a control
-/// request it is taken out again, until it carries a request that counts.
-#[derive(Debug)]
-pub(crate) struct Socket {
-    ledger: Arc<Ledger>,
-    state: AtomicU8,
-}
-
-const FRESH: u8 = 0;
-const CONTROL: u8 = 1;
-const SERVICE: u8 = 2;
-
-impl Socket {
-    /// The connection carries a control request.
-    pub(crate) fn carries_control(&self) {
-        if self.exchange(FRESH, CONTROL) {
-            self.ledger.books().sockets.uncount();
+        let mut books = self.ledger.books();
+        let account = books.close(self.route);
+        match self.end {
+            End::Broken => account.requests.broken += 1,
+            _ => account.requests.abandoned += 1,
         }
-    }
-
-    /// The connection carries a request of the service.
-    pub(crate) fn carries_service(&self) {
-        if !self.exchange(FRESH, SERVICE) && self.exchange(CONTROL, SERVICE) {
-            self.ledger.books().sockets.count();
-        }
-    }
-
-    fn exchange(&self, from: u8, to: u8) -> bool {
-        self.state.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if *self.state.get_mut() != CONTROL {
-            self.ledger.books().sockets.open -= 1;
-        }
+        account.note(self.fault.take(), self.stream.take());
     }
 }
 

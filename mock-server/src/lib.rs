@@ -18,15 +18,26 @@
 //! # }
 //! ```
 
+mod body;
 pub mod cli;
+mod conditions;
+pub mod config;
 mod control;
+pub mod document;
+pub mod draws;
+pub mod duration;
 mod fastapi;
+pub mod faults;
+pub mod fleet;
 pub mod latency;
 pub mod ledger;
 mod pool;
 mod record;
 mod serve;
+mod service;
 mod services;
+mod upstream;
+mod wire;
 
 use std::io;
 use std::sync::Arc;
@@ -34,15 +45,34 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use latency::Sequence;
+use conditions::Conditions;
+use faults::Faults;
+use latency::Latency;
 use ledger::{Ledger, Snapshot};
+use service::Context;
+pub use services::ensemble::{
+    CacheKind, CircuitBreaker, Ensemble, KeyChanges, Outage, Pooling, Price, Snapshots,
+};
 pub use services::inference::{Engine, Inference, Spend};
+pub use services::llm::{Llm, Order as CannedOrder, Pattern, PromptKind, Reply, Words};
+pub use services::multi_query::{
+    CaseStudy, Criterion, Execution, MultiQuery, Order, OutputField, OutputType, QueryEngine,
+    ResponseFormat,
+};
+pub use upstream::{ClientUse, UpstreamSettings};
 
 /// A service and how it behaves.
+#[expect(clippy::large_enum_variant, reason = "a process has a handful of them")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Behaviour {
     /// Sentiment of texts, as a FastAPI service with a model behind it.
     Inference(Inference),
+    /// Chat completions in OpenAI's and in Azure's form.
+    Llm(Llm),
+    /// Rows, each fanned out into several chat completions.
+    MultiQuery(MultiQuery),
+    /// Answers of several points in time, joined by a narrative.
+    Ensemble(Ensemble),
 }
 
 impl Behaviour {
@@ -50,6 +80,19 @@ impl Behaviour {
     pub fn service(&self) -> &'static str {
         match self {
             Behaviour::Inference(_) => "inference",
+            Behaviour::Llm(_) => "llm",
+            Behaviour::MultiQuery(_) => "multi-query",
+            Behaviour::Ensemble(_) => "ensemble",
+        }
+    }
+
+    /// Seed, latency and faults, which every service has.
+    fn common(&self) -> (u64, &Latency, &Faults) {
+        match self {
+            Behaviour::Inference(b) => (b.seed, &b.latency, &b.faults),
+            Behaviour::Llm(b) => (b.seed, &b.latency, &b.faults),
+            Behaviour::MultiQuery(b) => (b.seed, &b.latency, &b.faults),
+            Behaviour::Ensemble(b) => (b.seed, &b.latency, &b.faults),
         }
     }
 }
@@ -67,14 +110,28 @@ pub async fn run(
     behaviour: Behaviour,
 ) -> io::Result<Snapshot> {
     let ledger = Ledger::new(behaviour.service());
-    let sequence = Arc::new(Sequence::default());
-    let service = match behaviour {
-        Behaviour::Inference(inference) => {
-            services::inference::router(inference, Arc::clone(&sequence))?
-        }
-    };
-    let app = record::recorded(service, &ledger)
-        .nest(control::PREFIX, control::router(&ledger, &sequence));
-    serve::serve(listener, shutdown, app, &ledger).await;
+    run_with(&ledger, listener, shutdown, behaviour).await?;
     Ok(ledger.snapshot())
+}
+
+/// As [`run`], into a ledger that others read meanwhile.
+pub(crate) async fn run_with(
+    ledger: &Arc<Ledger>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+    behaviour: Behaviour,
+) -> io::Result<()> {
+    let (seed, latency, faults) = behaviour.common();
+    let conditions = Conditions::new(seed, latency.clone(), faults.clone());
+    let context = Context { ledger: Arc::clone(ledger), conditions, shutdown: shutdown.clone() };
+    let service = match behaviour {
+        Behaviour::Inference(behaviour) => services::inference::service(behaviour, &context),
+        Behaviour::Llm(behaviour) => services::llm::service(behaviour, &context),
+        Behaviour::MultiQuery(behaviour) => services::multi_query::service(behaviour, &context),
+        Behaviour::Ensemble(behaviour) => services::ensemble::service(behaviour, &context),
+    }?;
+    let control = control::router(&context, &service.forget);
+    let app = record::recorded(service, &context).nest(control::PREFIX, control);
+    serve::serve(listener, app, &context).await;
+    Ok(())
 }

@@ -15,14 +15,18 @@ struct CommandLine {
 }
 
 fn main() -> ExitCode {
-    let CommandLine { args } = CommandLine::parse();
-    let Err(error) = cli::run(args, &mut io::stdout()) else {
+    let args = match CommandLine::try_parse() {
+        Ok(CommandLine { args }) => args,
+        Err(error) => cli::explained(error).exit(),
+    };
+    let Err(error) = cli::run(args, &[], &mut io::stdout()) else {
         return ExitCode::SUCCESS;
     };
     // With no standard error to write to, the exit code still tells.
-    let _ = writeln!(io::stderr(), "error: {error}");
-    ExitCode::from(match error {
-        Error::Arguments(_) => 2,
-        Error::PortInUse { .. } | Error::Listen { .. } | Error::Io(_) => 3,
-    })
+    let _ = match &error {
+        // It has headings of its own.
+        Error::Settings(shown) => writeln!(io::stderr(), "{shown}"),
+        other => writeln!(io::stderr(), "error: {other}"),
+    };
+    ExitCode::from(if error.is_bad_input() { 2 } else { 3 })
 }

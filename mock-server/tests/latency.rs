@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use common::{Server, client, instant, workers};
 use mock_server::Inference;
-use mock_server::latency::{Distribution, Latency, Sequence};
+use mock_server::draws::{Draws, Sequence};
+use mock_server::latency::{Distribution, Latency};
 use mock_server::ledger::Figures;
 use proptest::prelude::*;
 use serde_json::json;
@@ -25,30 +26,31 @@ proptest! {
     ) {
         let jitter = (base as f64 * share) as u64;
         let latency =
-            Latency { base: jittered(base, jitter), per_item: Duration::from_micros(per_item) };
-        let drawn = latency.draw(seed, sequence, items);
+            Latency { per_item: Duration::from_micros(per_item), ..Latency::of(jittered(base, jitter)) };
+        let drawn = latency.draw(Draws::new(seed, sequence), items);
         let batch = Duration::from_micros(per_item * u64::from(items));
         prop_assert!(drawn >= Duration::from_micros(base - jitter) + batch);
         prop_assert!(drawn <= Duration::from_micros(base + jitter) + batch);
-        prop_assert_eq!(drawn, latency.draw(seed, sequence, items));
-        prop_assert_eq!(drawn - batch, latency.draw(seed, sequence, 0));
+        prop_assert_eq!(drawn, latency.draw(Draws::new(seed, sequence), items));
+        prop_assert_eq!(drawn - batch, latency.draw(Draws::new(seed, sequence), 0));
     }
 }
 
 #[test]
 fn without_jitter_every_draw_is_the_same() {
-    let latency = Latency { base: jittered(75_000, 0), per_item: Duration::from_micros(2_500) };
+    let latency =
+        Latency { per_item: Duration::from_micros(2_500), ..Latency::of(jittered(75_000, 0)) };
     for sequence in 0..100 {
-        assert_eq!(latency.draw(sequence, sequence, 2), Duration::from_millis(80));
+        assert_eq!(latency.draw(Draws::new(sequence, sequence), 2), Duration::from_millis(80));
     }
 }
 
 #[test]
 fn jitter_is_uniform_and_differs_from_seed_to_seed() {
     const DRAWS: u64 = 10_000;
-    let latency = Latency { base: jittered(50_000, 30_000), per_item: Duration::ZERO };
+    let latency = Latency::of(jittered(50_000, 30_000));
     let drawn = |seed| -> Vec<f64> {
-        (0..DRAWS).map(|n| latency.draw(seed, n, 1).as_secs_f64() * 1e3).collect()
+        (0..DRAWS).map(|n| latency.draw(Draws::new(seed, n), 1).as_secs_f64() * 1e3).collect()
     };
     for seed in [0, 1, 42, u64::MAX] {
         let times = drawn(seed);
@@ -71,7 +73,7 @@ fn no_time_is_negative_and_zero_is_known() {
     assert!(Latency::ZERO.is_zero());
     let per_item = Duration::from_nanos(1);
     assert!(!Latency { per_item, ..Latency::ZERO }.is_zero());
-    assert!(!Latency { base: jittered(1, 1), per_item: Duration::ZERO }.is_zero());
+    assert!(!Latency::of(jittered(1, 1)).is_zero());
 }
 
 #[test]
@@ -102,8 +104,9 @@ async fn intended(server: &Server, clients: usize) -> Figures {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_seed_gives_the_same_times_whatever_runs_together() {
-    let latency = Latency { base: jittered(3_000, 3_000), per_item: Duration::ZERO };
-    let behaviour = |seed| Inference { engine: workers(8), latency, seed, ..instant() };
+    let latency = Latency::of(jittered(3_000, 3_000));
+    let behaviour =
+        |seed| Inference { engine: workers(8), latency: latency.clone(), seed, ..instant() };
     let server = Server::start(behaviour(7)).await;
     let alone = intended(&server, 1).await;
     assert_eq!(alone.count, 60);

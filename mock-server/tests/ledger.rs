@@ -54,7 +54,7 @@ async fn drive(url: String, number: usize) -> Tally {
 async fn fifty_clients_count_what_the_ledger_counts() {
     const CLIENTS: usize = 50;
     let base = Distribution::around(Duration::from_millis(2), Duration::from_millis(1)).unwrap();
-    let latency = Latency { base, per_item: Duration::from_micros(100) };
+    let latency = Latency { per_item: Duration::from_micros(100), ..Latency::of(base) };
     let server = Server::start(Inference { latency, ..instant() }).await;
 
     let mut clients = JoinSet::new();

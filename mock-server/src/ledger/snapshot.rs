@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 /// The whole ledger. Three identities hold at every moment, for the whole and for each route:
-/// `accepted = answered + abandoned + in_flight`; `answered` is the sum of the counts by status; and
+/// `accepted = answered + broken + abandoned + in_flight`; `answered` is the sum of the counts by status; and
 /// the whole is the sum over the routes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -27,6 +27,14 @@ pub struct Snapshot {
     pub response_body_bytes: u64,
     /// Connections.
     pub sockets: Sockets,
+    /// Faults injected, by kind.
+    pub faults: BTreeMap<String, u64>,
+    /// Tokens in answered requests, by the service's own counting, as in the answers' usage.
+    pub tokens: Tokens,
+    /// What the service counts of its own work, by name.
+    pub counters: BTreeMap<String, u64>,
+    /// Calls to the service behind this one; none where it has none.
+    pub upstream: UpstreamCalls,
     /// By method and route, such as `POST /predict`; what matched no route is under
     /// `(unrouted)`, as in `GET (unrouted)`.
     pub routes: BTreeMap<String, Route>,
@@ -39,10 +47,78 @@ pub struct Requests {
     pub accepted: u64,
     /// Requests whose response was handed to the connection.
     pub answered: u64,
-    /// Requests that ended without a response, because the client went away or the service stopped.
+    /// Requests whose response was cut short by a fault that was injected.
+    pub broken: u64,
+    /// Requests that ended without a whole response, because the client went away or the service stopped.
     pub abandoned: u64,
     /// Requests that have not ended.
     pub in_flight: u64,
+}
+
+impl std::ops::AddAssign for Requests {
+    fn add_assign(&mut self, other: Requests) {
+        self.accepted += other.accepted;
+        self.answered += other.answered;
+        self.broken += other.broken;
+        self.abandoned += other.abandoned;
+        self.in_flight += other.in_flight;
+    }
+}
+
+/// Counts of tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Tokens of prompts.
+    pub prompt: u64,
+    /// Tokens of answers.
+    pub completion: u64,
+}
+
+impl std::ops::AddAssign for Tokens {
+    fn add_assign(&mut self, other: Tokens) {
+        self.prompt += other.prompt;
+        self.completion += other.completion;
+    }
+}
+
+/// Streams of one route that have ended. What ended before its end marker counts with the chunks it
+/// had, as the service made them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Streams {
+    /// Streams begun.
+    pub begun: u64,
+    /// Streams whose end marker was handed to the connection.
+    pub whole: u64,
+    /// Chunks with content.
+    pub chunks: u64,
+    /// From the complete request to the first chunk with content (time to first token).
+    pub first_chunk: Figures,
+    /// From each chunk with content to the next one of the same stream.
+    pub gaps: Figures,
+}
+
+/// Calls to the service behind this one. At every moment
+/// `begun = answered + failed + cancelled + in_flight`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamCalls {
+    /// Calls begun.
+    pub begun: u64,
+    /// Calls that got a whole answer with status 2xx.
+    pub answered: u64,
+    /// Calls that got another status or no whole answer.
+    pub failed: u64,
+    /// Calls that were given up, because whoever waited for them left.
+    pub cancelled: u64,
+    /// Calls that have not ended.
+    pub in_flight: u64,
+    /// The largest number of calls that were in flight together.
+    pub peak_in_flight: u64,
+    /// HTTP clients created, each with connections of its own.
+    pub clients: u64,
+    /// Ended calls by status, or by `timeout`, `connect`, `broken`, `malformed`.
+    pub outcomes: BTreeMap<String, u64>,
+    /// From the call to its end, of answered calls.
+    pub times: Figures,
 }
 
 /// Counts of connections. A connection that carries control requests only is not counted.
@@ -67,12 +143,18 @@ pub struct Route {
     /// Bytes of response bodies.
     pub response_body_bytes: u64,
     /// Actual service times by status: from the complete request to the response handed to the
-    /// connection, queueing included.
+    /// connection, queueing included; of a stream, to its end.
     pub statuses: BTreeMap<u16, Figures>,
+    /// Faults injected, by kind.
+    pub faults: BTreeMap<String, u64>,
     /// Service times as drawn from the latency model, of requests that were worked on.
     pub intended: Figures,
     /// The time that the work itself took, without queueing, of the same requests.
     pub work: Figures,
+    /// Tokens in answered requests.
+    pub tokens: Tokens,
+    /// Streamed answers.
+    pub streams: Streams,
 }
 
 /// A distribution of times. Quantiles are HDR values: the smallest recorded value with at least that
@@ -98,7 +180,7 @@ const LONGEST_NS: u64 = 24 * 3_600 * 1_000_000_000;
 
 /// Times as they are collected: an HDR histogram in nanoseconds beside the exact sum and maximum.
 #[derive(Debug, Clone)]
-pub(super) struct Times {
+pub(crate) struct Times {
     histogram: Histogram<u64>,
     sum_ns: u128,
     max_ns: u64,
@@ -112,7 +194,7 @@ impl Default for Times {
 }
 
 impl Times {
-    pub(super) fn record(&mut self, time: Duration) {
+    pub(crate) fn record(&mut self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.histogram
             .record(ns.min(LONGEST_NS))
@@ -121,7 +203,11 @@ impl Times {
         self.max_ns = self.max_ns.max(ns);
     }
 
-    pub(super) fn figures(&self) -> Figures {
+    pub(super) fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
         let count = self.histogram.len();
         if count == 0 {
             return Figures::default();

@@ -30,10 +30,14 @@ pub struct Server {
 
 impl Server {
     pub async fn start(inference: Inference) -> Server {
+        Server::of(Behaviour::Inference(inference)).await
+    }
+
+    /// Starts any service.
+    pub async fn of(behaviour: Behaviour) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
         let shutdown = CancellationToken::new();
-        let behaviour = Behaviour::Inference(inference);
         let task = tokio::spawn(mock_server::run(listener, shutdown.clone(), behaviour));
         Server { url, client: client(), shutdown, task }
     }
@@ -148,8 +152,7 @@ pub fn instant() -> Inference {
 /// The service with a fixed time a request.
 pub fn taking(engine: Engine, base_ms: u64) -> Inference {
     let base = Distribution::Fixed(Duration::from_millis(base_ms));
-    let latency = Latency { base, per_item: Duration::ZERO };
-    Inference { engine, latency, ..Inference::default() }
+    Inference { engine, latency: Latency::of(base), ..Inference::default() }
 }
 
 pub fn workers(count: usize) -> Engine {
@@ -159,11 +162,12 @@ pub fn workers(count: usize) -> Engine {
 /// The identities that hold in every ledger at every moment.
 pub fn assert_balanced(ledger: &Snapshot) {
     let all = ledger.requests;
-    assert_eq!(all.accepted, all.answered + all.abandoned + all.in_flight);
+    assert_eq!(all.accepted, all.answered + all.broken + all.abandoned + all.in_flight);
     let mut accepted = 0;
     for (name, route) in &ledger.routes {
         let r = route.requests;
-        assert_eq!(r.accepted, r.answered + r.abandoned + r.in_flight, "{name}");
+        let ended = r.answered + r.broken + r.abandoned;
+        assert_eq!(r.accepted, ended + r.in_flight, "{name}");
         assert_eq!(r.answered, route.statuses.values().map(|f| f.count).sum::<u64>(), "{name}");
         accepted += r.accepted;
     }

@@ -1,13 +1,16 @@
 //! The inference service: sentiment of one text or of a batch, as a FastAPI service with a model
 //! behind it.
 
+mod cost;
+mod features;
 mod model;
+mod settings;
 mod validation;
 
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -18,88 +21,43 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 
+use crate::conditions::{Arrival, Conditions};
 use crate::fastapi::{self, Rejection};
-use crate::latency::{Distribution, Latency, Sequence};
-use crate::ledger::Work;
+use crate::faults::Kind;
+use crate::ledger::{Ledger, Tokens, Work};
 use crate::pool::{Pool, Stopped, Turn};
+use crate::service::{self, Context};
+use cost::Parts;
+use features::Features;
 use model::Prediction;
+pub use settings::{Engine, Inference, Spend};
 use validation::{LARGEST_BATCH, LONGEST_TEXT};
-
-/// How the inference service behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inference {
-    /// How requests share the model.
-    pub engine: Engine,
-    /// How long a prediction takes; its items are texts.
-    pub latency: Latency,
-    /// What a prediction does in that time.
-    pub spend: Spend,
-    /// Seed of the latency model.
-    pub seed: u64,
-}
-
-impl Default for Inference {
-    /// Four workers that sleep 75 ms a request and 2.5 ms a text, without jitter; seed 42.
-    fn default() -> Self {
-        Inference {
-            engine: Engine::default(),
-            latency: Latency {
-                base: Distribution::Fixed(Duration::from_millis(75)),
-                per_item: Duration::from_micros(2_500),
-            },
-            spend: Spend::Sleep,
-            seed: 42,
-        }
-    }
-}
-
-/// How requests share the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// A synchronous model call on the event loop: one request at a time. Every route waits, that of
-    /// the health check too.
-    Blocking,
-    /// Model calls on threads of their own: one request a worker at a time; other routes answer at
-    /// once.
-    Threaded {
-        /// Number of threads.
-        workers: NonZeroUsize,
-    },
-}
-
-impl Default for Engine {
-    fn default() -> Self {
-        Engine::Threaded { workers: const { NonZeroUsize::new(4).expect("invariant: 4 > 0") } }
-    }
-}
-
-/// What a prediction does while it lasts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Spend {
-    /// Its thread sleeps, as one that waits for an accelerator: the time is wall-clock time.
-    #[default]
-    Sleep,
-    /// Its thread computes: the time is the thread's own CPU time, however long that takes.
-    Cpu,
-}
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 struct Service {
     behaviour: Inference,
-    sequence: Arc<Sequence>,
-    /// None where predictions take no time: they are answered without a change of thread.
-    pool: Option<Pool>,
+    pool: Pool,
+    /// None without a feature cache.
+    features: Option<Features>,
+    ledger: Arc<Ledger>,
+    conditions: Arc<Conditions>,
 }
 
-/// The routes of the service; draws are numbered by `sequence`.
-pub(crate) fn router(behaviour: Inference, sequence: Arc<Sequence>) -> io::Result<Router> {
+/// The service with this behaviour.
+pub(crate) fn service(behaviour: Inference, context: &Context) -> io::Result<service::Service> {
     let workers = match behaviour.engine {
         Engine::Blocking => NonZeroUsize::MIN,
         Engine::Threaded { workers } => workers,
     };
-    let pool = (!behaviour.latency.is_zero()).then(|| Pool::start(workers)).transpose()?;
-    let service = Arc::new(Service { behaviour, sequence, pool });
+    let is_blocking = behaviour.engine == Engine::Blocking;
+    let service = Arc::new(Service {
+        pool: Pool::start(workers)?,
+        features: behaviour.feature_cache.then(Features::default),
+        ledger: Arc::clone(&context.ledger),
+        conditions: Arc::clone(&context.conditions),
+        behaviour,
+    });
     let router = Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -109,9 +67,16 @@ pub(crate) fn router(behaviour: Inference, sequence: Arc<Sequence>) -> io::Resul
         .fallback(fastapi::not_found)
         .method_not_allowed_fallback(fastapi::method_not_allowed)
         .with_state(Arc::clone(&service));
-    Ok(match behaviour.engine {
-        Engine::Blocking => router.layer(middleware::from_fn_with_state(service, in_turn)),
-        Engine::Threaded { .. } => router,
+    let router = match is_blocking {
+        true => router.layer(middleware::from_fn_with_state(service, in_turn)),
+        false => router,
+    };
+    Ok(service::Service {
+        router,
+        work: &["/predict", "/predict_batch"],
+        refuse: fastapi::refuse,
+        essential: &["sentiment", "predictions"],
+        forget: Arc::new(|| {}),
     })
 }
 
@@ -123,10 +88,12 @@ async fn index() -> Json<Value> {
     }))
 }
 
-async fn health() -> Json<Value> {
+/// Status 200 even without a model, as services do whose health check asks only for the process.
+async fn health(State(service): State<Arc<Service>>) -> Json<Value> {
+    let is_loaded = !service.conditions.of_service(Kind::ModelNotLoaded).0;
     Json(json!({
-        "status": "healthy",
-        "model_loaded": true,
+        "status": if is_loaded { "healthy" } else { "unhealthy" },
+        "model_loaded": is_loaded,
         "service_name": "inference",
         "version": VERSION,
     }))
@@ -144,21 +111,23 @@ async fn info() -> Json<Value> {
 
 async fn predict(
     State(service): State<Arc<Service>>,
+    Extension(arrival): Extension<Arrival>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Rejection> {
     let text = validation::text(&headers, &body)?;
-    let (predictions, served) = service.predict(vec![text]).await?;
+    let (predictions, served) = service.predict(&arrival, vec![text]).await?;
     Ok((served, Json(&predictions[0])).into_response())
 }
 
 async fn predict_batch(
     State(service): State<Arc<Service>>,
+    Extension(arrival): Extension<Arrival>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Rejection> {
     let texts = validation::texts(&headers, &body)?;
-    let (predictions, served) = service.predict(texts).await?;
+    let (predictions, served) = service.predict(&arrival, texts).await?;
     Ok((served, Json(json!({ "predictions": predictions }))).into_response())
 }
 
@@ -167,33 +136,65 @@ async fn predict_batch(
 type Served = (Extension<Work>, Extension<Option<Turn>>);
 
 impl Service {
-    async fn predict(&self, texts: Vec<String>) -> Result<(Vec<Prediction>, Served), Rejection> {
+    async fn predict(
+        self: &Arc<Self>,
+        arrival: &Arrival,
+        texts: Vec<String>,
+    ) -> Result<(Vec<Prediction>, Served), Rejection> {
         // A batch holds LARGEST_BATCH texts at most.
         let items = texts.len() as u32;
-        let Inference { latency, spend, seed, .. } = self.behaviour;
-        let intended = latency.draw(seed, self.sequence.next(), items);
+        let spend = self.behaviour.spend;
+        let drawn = arrival.latency().draw(arrival.draws, items);
+        let service = Arc::clone(self);
+        // Everything is done where the work is: it is done even when the client has left.
         let job = move || {
             let started = Instant::now();
+            let cached = service.features.as_ref().map_or(0, |features| features.look_up(&texts));
+            let parts = Parts::new(&service.behaviour, drawn, items, cached);
+            let intended = parts.total();
             let predictions = match spend {
-                Spend::Sleep => model::predict_waiting(texts, intended),
-                Spend::Cpu => model::predict_computing(texts, intended),
+                Spend::Sleep => model::predict_waiting(texts, parts),
+                Spend::Cpu => model::predict_computing(texts, parts),
             };
-            (predictions, Work { items, intended, spent: started.elapsed() })
+            service.count(items, cached);
+            let tokens = Tokens::default();
+            (predictions, Work { items, intended, spent: started.elapsed(), tokens })
         };
-        let ((predictions, work), turn) = self.run(job).await?;
+        let is_instant = arrival.latency().is_zero();
+        let ((predictions, work), turn) = self.run(job, is_instant).await?;
         Ok((predictions, (Extension(work), Extension(turn))))
     }
 
-    /// Runs `job` where the engine runs predictions.
+    /// The calls and the work for each text, as a profiler of the service would count them.
+    fn count(&self, items: u32, cached: u32) {
+        let Inference { vectorised, feature_cache, logging, .. } = self.behaviour;
+        let texts = u64::from(items);
+        let (appends, passes) = if vectorised { (0, 1) } else { (texts, texts) };
+        let lines = if logging { texts } else { 0 };
+        let hits = u64::from(cached);
+        self.ledger.count(&[
+            ("predict", 1),
+            ("append", appends),
+            ("model_passes", passes),
+            ("feature_extractions", texts - hits),
+            ("log_lines", lines),
+        ]);
+        if feature_cache {
+            self.ledger.count(&[("feature_cache_hits", hits)]);
+        }
+    }
+
+    /// Runs `job` where the engine runs predictions; what takes no time, without a change of thread.
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
+        is_instant: bool,
     ) -> Result<(T, Option<Turn>), Rejection> {
-        let done = match (&self.pool, self.behaviour.engine) {
-            (None, _) => Ok((job(), None)),
-            (Some(pool), Engine::Threaded { .. }) => pool.run(job).await.map(|value| (value, None)),
-            (Some(pool), Engine::Blocking) => {
-                pool.run_in_turn(job).await.map(|(value, turn)| (value, Some(turn)))
+        let done = match self.behaviour.engine {
+            _ if is_instant => Ok((job(), None)),
+            Engine::Threaded { .. } => self.pool.run(job).await.map(|value| (value, None)),
+            Engine::Blocking => {
+                self.pool.run_in_turn(job).await.map(|(value, turn)| (value, Some(turn)))
             }
         };
         done.map_err(|Stopped| {
@@ -210,7 +211,8 @@ async fn in_turn(
 ) -> Result<Response, Rejection> {
     let mut response = next.run(request).await;
     if response.extensions().get::<Work>().is_none() {
-        let ((), turn) = service.run(|| ()).await?;
+        let is_instant = service.conditions.latency().is_zero();
+        let ((), turn) = service.run(|| (), is_instant).await?;
         response.extensions_mut().insert(turn);
     }
     Ok(response)

@@ -1,12 +1,15 @@
 //! A sentiment model small enough to read: a word list, negation, and a confidence that grows with
 //! the evidence.
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use serde::Serialize;
+
+use super::cost::Parts;
 
 pub(super) const NAME: &str = "lexicon-sentiment";
 pub(super) const VERSION: &str = "1.0.0";
@@ -94,31 +97,83 @@ pub(super) struct Prediction {
     model_version: &'static str,
 }
 
-/// Predicts, and sleeps until `duration` has passed since the call.
-pub(super) fn predict_waiting(texts: Vec<String>, duration: Duration) -> Vec<Prediction> {
+/// Predicts, and sleeps until the parts of the time have passed since the call.
+pub(super) fn predict_waiting(texts: Vec<String>, parts: Parts) -> Vec<Prediction> {
     let started = Instant::now();
     let predictions = predict(texts);
-    thread::sleep(duration.saturating_sub(started.elapsed()));
+    thread::sleep(parts.total().saturating_sub(started.elapsed()));
     predictions
 }
 
-/// Predicts over and over until the thread has spent `duration` of CPU time.
+/// Predicts, and spends each part of the time as CPU time of the thread, on work of its kind.
+pub(super) fn predict_computing(texts: Vec<String>, parts: Parts) -> Vec<Prediction> {
+    extract_features(&texts, parts.features);
+    let predictions = apply_model(texts, parts.model);
+    log(&predictions, parts.logging);
+    predictions
+}
+
+/// Counts the characters of the texts by kind, over and over.
 #[inline(never)]
-pub(super) fn predict_computing(texts: Vec<String>, duration: Duration) -> Vec<Prediction> {
+fn extract_features(texts: &[String], time: Duration) {
+    spend(texts.iter().map(String::as_str), time, |text| {
+        black_box(text.chars().fold([0_u32; 3], |[letters, digits, others], c| {
+            match (c.is_alphabetic(), c.is_numeric()) {
+                (true, _) => [letters + 1, digits, others],
+                (_, true) => [letters, digits + 1, others],
+                _ => [letters, digits, others + 1],
+            }
+        }));
+    });
+}
+
+/// Scores the texts, over and over.
+#[inline(never)]
+fn apply_model(texts: Vec<String>, time: Duration) -> Vec<Prediction> {
     let started = ThreadTime::now();
     let predictions = predict(texts);
-    let mut scored = 0;
-    for prediction in predictions.iter().cycle() {
-        black_box(score(black_box(&prediction.text)));
-        scored += prediction.text.len().max(1);
-        if scored >= STRIDE {
-            if started.elapsed() >= duration {
-                break;
+    let left = time.saturating_sub(started.elapsed());
+    spend(predictions.iter().map(|p| p.text.as_str()), left, |text| {
+        black_box(score(black_box(text)));
+    });
+    predictions
+}
+
+/// Writes a line for each prediction, over and over; the lines go nowhere.
+#[inline(never)]
+fn log(predictions: &[Prediction], time: Duration) {
+    let lines = predictions.iter().map(|p| (p.text.as_str(), p.sentiment));
+    let mut line = String::new();
+    let mut sentiments = lines.clone().map(|(_, sentiment)| sentiment).cycle();
+    spend(lines.map(|(text, _)| text), time, |text| {
+        line.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(line, "predicted {:?} for {text:?}", sentiments.next());
+        black_box(&line);
+    });
+}
+
+/// Does `work` on one text after the other until the thread has spent `time` of CPU time.
+fn spend<'t>(
+    texts: impl Iterator<Item = &'t str> + Clone,
+    time: Duration,
+    mut work: impl FnMut(&'t str),
+) {
+    if time.is_zero() {
+        return;
+    }
+    let started = ThreadTime::now();
+    let mut done = 0;
+    for text in texts.cycle() {
+        work(text);
+        done += text.len().max(1);
+        if done >= STRIDE {
+            if started.elapsed() >= time {
+                return;
             }
-            scored = 0;
+            done = 0;
         }
     }
-    predictions
 }
 
 fn predict(texts: Vec<String>) -> Vec<Prediction> {

@@ -1,77 +1,20 @@
-//! The real binary, as a user or a parent process runs it.
+//! One service through the real binary.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+#[path = "common/process.rs"]
+mod process;
 
-/// A running service. Dropping it ends it, so that a failing test leaves nothing behind.
-struct Running {
-    child: Child,
-    out: Option<BufReader<ChildStdout>>,
-    address: String,
-}
+use std::net::TcpListener;
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mock-server"));
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-impl Running {
-    /// Starts the service and reads its first line.
-    fn start(arguments: &[&str]) -> Running {
-        let mut child = command(arguments).spawn().expect("the binary starts");
-        let mut out = BufReader::new(child.stdout.take().expect("a piped output"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("a first line");
-        let address = line
-            .strip_prefix("inference listening on http://")
-            .and_then(|rest| rest.strip_suffix('\n'))
-            .expect("a first line that names the address")
-            .to_owned();
-        Running { child, out: Some(out), address }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).expect("a connection");
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer
-    }
-
-    /// Waits for the end and returns whether it was a success, and the rest of the output.
-    fn end(mut self) -> (bool, String) {
-        let mut rest = String::new();
-        let mut out = self.out.take().expect("output not read yet");
-        out.read_to_string(&mut rest).expect("text");
-        (self.child.wait().expect("an exit status").success(), rest)
-    }
-}
-
-/// Runs to the end and returns exit code and standard error.
-fn refused(arguments: &[&str]) -> (i32, String) {
-    let output = command(arguments).output().expect("the binary runs");
-    (output.status.code().expect("no signal"), String::from_utf8(output.stderr).expect("text"))
-}
+use process::{Running, refused};
 
 #[test]
 fn a_signal_ends_it_with_a_summary() {
     for signal in ["-INT", "-TERM"] {
-        let service = Running::start(&["inference", "--port", "0", "--base", "0"]);
+        let service = Running::start(1, &["inference", "--port", "0", "--set", "latency=0ms"]);
+        assert_eq!(service.names, ["inference"]);
         assert!(service.get("/health").starts_with("HTTP/1.1 200"));
         assert!(service.get("/nothing").starts_with("HTTP/1.1 404"));
-        let id = service.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        service.signal(signal);
         let (success, rest) = service.end();
         assert!(success);
         let example = rest.lines().next().unwrap();
@@ -84,7 +27,7 @@ fn a_signal_ends_it_with_a_summary() {
 
 #[test]
 fn the_end_of_standard_input_ends_it_if_asked() {
-    let mut service = Running::start(&["inference", "--port", "0", "--until-stdin-closes"]);
+    let mut service = Running::start(1, &["inference", "--port", "0", "--until-stdin-closes"]);
     assert!(service.get("/health").starts_with("HTTP/1.1 200"));
     assert!(service.child.try_wait().unwrap().is_none(), "an open input keeps it running");
     drop(service.child.stdin.take());
@@ -95,7 +38,7 @@ fn the_end_of_standard_input_ends_it_if_asked() {
 
 #[test]
 fn the_end_of_standard_input_means_nothing_otherwise() {
-    let mut service = Running::start(&["inference", "--port", "0"]);
+    let mut service = Running::start(1, &["inference", "--port", "0"]);
     drop(service.child.stdin.take());
     assert!(service.get("/health").starts_with("HTTP/1.1 200"));
     assert!(service.child.try_wait().unwrap().is_none());
@@ -103,45 +46,45 @@ fn the_end_of_standard_input_means_nothing_otherwise() {
 
 #[test]
 fn a_parent_that_reads_no_more_is_no_error() {
-    let mut service = Running::start(&["inference", "--port", "0", "--until-stdin-closes"]);
-    // The example that follows the first line must not meet a closed pipe.
-    let mut example = String::new();
-    service.out.as_mut().unwrap().read_line(&mut example).unwrap();
+    let mut service = Running::start(1, &["inference", "--port", "0", "--until-stdin-closes"]);
     drop(service.out.take());
     drop(service.child.stdin.take());
     assert!(service.child.wait().unwrap().success());
 }
 
 #[test]
-fn options_become_behaviour() {
-    let service = Running::start(&[
-        "inference",
-        "--port",
-        "0",
-        "--engine",
-        "blocking",
-        "--base",
-        "0.5ms",
-        "--per-item",
-        "250us",
-        "--jitter",
-        "0",
-        "--until-stdin-closes",
-    ]);
-    let mut stream = TcpStream::connect(&service.address).unwrap();
+fn settings_become_behaviour() {
+    let service = Running::start(
+        1,
+        &[
+            "inference",
+            "--port",
+            "0",
+            "--set",
+            "engine=blocking",
+            "--set",
+            "latency={ base = '0.5ms', per_item = '250us' }",
+            "--until-stdin-closes",
+        ],
+    );
     let body = r#"{"texts":["good","bad"]}"#;
-    write!(
-        stream,
-        "POST /predict_batch HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: \
-         application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = service.send("inference", "POST /predict_batch", body);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let ledger = service.get("/control/ledger");
     assert!(ledger.contains(r#""intended":{"count":1,"mean_ms":1.0,"#), "{ledger}");
+}
+
+#[test]
+fn the_commands_that_it_names_work_as_they_are() {
+    let mut service = Running::start(1, &["inference", "--port", "0", "--set", "latency=0ms"]);
+    let example = service.line();
+    let control = service.line();
+    let outputs = [example.strip_prefix("try: "), control.strip_prefix("control: ")].map(|line| {
+        let output = std::process::Command::new("sh").arg("-c").arg(line.unwrap()).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    });
+    assert!(outputs[0].contains(r#""sentiment":"#), "{outputs:?}");
+    assert!(outputs[1].contains(r#""answered":1"#), "{outputs:?}");
 }
 
 #[test]
@@ -152,28 +95,30 @@ fn a_port_in_use_is_named_with_the_way_out() {
     assert_eq!(code, 3);
     assert!(message.contains(&format!("port {port} on 127.0.0.1 is already in use")), "{message}");
     assert!(message.contains("--port"), "{message}");
+    let (code, message) = refused(&["inference", "--host", "no.such.host.invalid", "--port", "0"]);
+    assert_eq!(code, 3);
+    assert!(message.contains("cannot listen on no.such.host.invalid port 0"), "{message}");
 }
 
 #[test]
 fn contradictions_and_misspellings_are_bad_input() {
     let cases = [
-        (&["inference", "--base", "1ms", "--jitter", "2ms"][..], "--jitter 2ms is longer than"),
-        (&["inference", "--engine", "blocking", "--workers", "2"], "--workers has no meaning"),
-        (&["inference", "--base", "90"], "a number and a unit, such as 90ms"),
-        (&["inference", "--base", "-1ms"], "unexpected argument"),
-        (&["inference", "--base", "inf"], "a number and a unit"),
-        (&["inference", "--base", "2h"], "a number and a unit"),
-        (&["inference", "--base", "1e9s"], "at most one hour"),
-        (&["inference", "--workers", "0"], "--workers"),
-        (&["inference", "--engine", "treaded"], "threaded"),
-        (&["inferense"], "inference"),
+        (&["inferense"][..], "inference"),
+        (&["inference", "inference"], "named twice"),
+        (&[], "SERVICE"),
+        (&["inference", "--preset", "caos"], "chaos"),
+        (&["inference", "--port", "70000"], "0 to 65535"),
+        (&["inference", "--port", "inferense=1"], "did you mean `inference`?"),
+        (&["inference", "llm", "--port", "9000"], "--port inference=9000"),
+        (&["inference", "llm", "--port", "llm=8000"], "would both listen on port 8000"),
+        (&["inference", "--engine", "blocking"], "--set engine=…"),
+        (&["inference", "--base=5ms"], "--set latency.base=…"),
+        (&["inference", "--jitter", "5ms"], "--set latency.base='90ms +- 10ms'"),
+        (&["inference", "--config", "no/such.toml"], "cannot read no/such.toml"),
     ];
     for (arguments, expected) in cases {
         let (code, message) = refused(arguments);
         assert_eq!(code, 2, "{arguments:?}: {message}");
         assert!(message.contains(expected), "{arguments:?}: {message}");
     }
-    let (code, message) = refused(&["inference", "--host", "no.such.host.invalid", "--port", "0"]);
-    assert_eq!(code, 3);
-    assert!(message.contains("cannot listen on no.such.host.invalid port 0"), "{message}");
 }

@@ -99,8 +99,9 @@ struct TargetOptions {
     /// How long the spawned target may take to be ready
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     ready_within: Duration,
-    /// Option of the reference service, as `engine=blocking` or `base=90ms`; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = key_value, conflicts_with_all = ["target", "spawn"])]
+    /// Setting of the reference service, as `engine=blocking` or `latency.base=90ms` (see `gander mock
+    /// NAME --show`); may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, conflicts_with_all = ["target", "spawn"])]
     service: Vec<(String, String)>,
 }
 

@@ -29,7 +29,7 @@ enum Command {
     /// Make the report of a run again from its folder, also of a run that was killed
     Report(ReportArgs),
     Scenario(scenario::ScenarioArgs),
-    /// Start a reference service, with a ledger of what it really did
+    /// Start reference services, each with a ledger of what it really did
     Mock(mock_server::cli::Args),
     /// What gander runs a spawned target under
     #[command(hide = true)]
@@ -87,15 +87,19 @@ impl OutputArgs {
 pub fn run(arguments: Vec<OsString>) -> Exit {
     let command_line: Vec<String> =
         arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let is_mock = command_line.get(1).is_some_and(|command| command == "mock");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = if is_mock { mock_server::cli::explained(error) } else { error };
             // Help and version are no errors; clap knows which stream they belong to.
             let _ = error.print();
             return if error.use_stderr() { Exit::BadInput } else { Exit::Passed };
         }
     };
-    cli.command.run(command_line).unwrap_or_else(|error| commands::output::failed(&error))
+    // What is kept of a command line is read by others.
+    let command_line = command_line.iter().map(|word| mock_server::config::concealed(word));
+    cli.command.run(command_line.collect()).unwrap_or_else(|error| commands::output::failed(&error))
 }
 
 impl Command {

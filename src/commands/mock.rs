@@ -1,4 +1,4 @@
-//! `gander mock`: a reference service until it is stopped.
+//! `gander mock`: reference services until they are stopped.
 
 use std::io::stdout;
 
@@ -6,11 +6,12 @@ use mock_server::cli::{Args, Error as MockError, run};
 
 use crate::error::{Error, Exit};
 
-/// Runs a reference service; its first line on standard output says where it listens.
+/// Runs reference services; the first lines on standard output say where they listen.
 pub fn mock(arguments: Args) -> Result<Exit, Error> {
-    match run(arguments, &mut stdout()) {
+    match run(arguments, &["mock"], &mut stdout()) {
         Ok(()) => Ok(Exit::Passed),
-        Err(error @ MockError::Arguments(_)) => Err(Error::BadInput(error.to_string())),
+        Err(MockError::Settings(shown)) => Err(Error::Diagnosed(shown)),
+        Err(error) if error.is_bad_input() => Err(Error::BadInput(error.to_string())),
         Err(error) => Err(Error::CannotRun(error.to_string())),
     }
 }

@@ -143,8 +143,7 @@ fn describe(
     let summary = if scenario.summary.is_empty() { "" } else { ": " };
     writeln!(out, "{}: ok{summary}{}", scenario.name, scenario.summary)?;
     if let Some(service) = &scenario.service {
-        let options = service.options.iter().map(|(key, value)| format!(" --{key} {value}"));
-        writeln!(out, "  service  {}{}", service.name, options.collect::<String>())?;
+        writeln!(out, "  service  {service}")?;
     }
     for source in scenario.data.sources() {
         let columns: Vec<&str> = source.columns().collect();

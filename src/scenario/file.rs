@@ -18,7 +18,8 @@ pub struct ScenarioFile {
     /// One line that says what the scenario does.
     pub summary: Option<String>,
     /// The reference service to start when no target is given: its name, or a table with `name` and
-    /// the service's options, as in `{ name = "inference", base = "90ms" }`.
+    /// the service's settings, as in `{ name = "inference", latency = "90ms" }`; `gander mock NAME
+    /// --show` prints them all.
     pub service: Option<At<TextOr<ServiceOptions>>>,
     /// Headers of every step.
     #[serde(default)]
@@ -43,7 +44,7 @@ pub struct ScenarioFile {
     pub slo: Vec<SloFile>,
 }
 
-/// `name` and the options of a service.
+/// `name` and the settings of a service.
 pub type ServiceOptions = BTreeMap<At<String>, At<Node>>;
 
 /// Header names and values.

@@ -17,7 +17,6 @@ pub mod json_path;
 pub mod model;
 mod position;
 pub mod random;
-mod read;
 pub mod render_error;
 mod rows;
 pub mod secret;

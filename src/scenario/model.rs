@@ -52,13 +52,29 @@ impl Scenario {
     }
 }
 
-/// A reference service and its options, as `gander mock` takes them.
+/// A reference service and its settings, as `gander mock --set` takes them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Service {
     /// Name: `inference`, …
     pub name: String,
-    /// Option names and values, without leading dashes.
+    /// Keys, with dots between their parts, and values as TOML or plain text. A key stands before
+    /// those below it.
     pub options: BTreeMap<String, String>,
+}
+
+/// `inference (engine=threaded, latency.base=90ms)`. No value of a key can be seen.
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.options.is_empty() {
+            return Ok(());
+        }
+        let shown = self
+            .options
+            .iter()
+            .map(|(key, value)| mock_server::config::concealed(&format!("{key}={value}")));
+        write!(f, " ({})", shown.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// A kind of user.

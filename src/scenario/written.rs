@@ -192,6 +192,25 @@ impl Node {
         }
     }
 
+    /// The same value as TOML.
+    pub fn to_toml(&self) -> toml::Value {
+        match self {
+            Node::Text(text) => text.as_str().into(),
+            Node::Integer(number) => (*number).into(),
+            Node::Float(number) => (*number).into(),
+            Node::Bool(truth) => (*truth).into(),
+            Node::List(items) => {
+                toml::Value::Array(items.iter().map(|item| item.value.to_toml()).collect())
+            }
+            Node::Table(entries) => toml::Value::Table(
+                entries
+                    .iter()
+                    .map(|(key, item)| (key.value.clone(), item.value.to_toml()))
+                    .collect(),
+            ),
+        }
+    }
+
     /// The same value as JSON. TOML's `inf` and `nan`, which JSON lacks, become `null`.
     pub fn to_json(&self) -> serde_json::Value {
         match self {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use mock_server::cli::{SETTINGS, settings_variable};
 use url::Url;
 
 use crate::error::{Error, Exit};
@@ -22,9 +23,9 @@ use crate::scenario::model::Service;
 
 /// How long a reference service may take to listen.
 const REFERENCE_WITHIN: Duration = Duration::from_secs(10);
-/// How long a process of ours may take to leave: longer than what itself allows its requests or its
-/// command.
-const LEAVE_WITHIN: Duration = supervisor::LEAVE_WITHIN.saturating_mul(2);
+/// How long a process of ours may take to leave: longer than what itself allows its command, or the
+/// requests of a reference service and then those of the one that it calls.
+const LEAVE_WITHIN: Duration = supervisor::LEAVE_WITHIN.saturating_mul(3);
 /// Between two looks at a target that is not ready yet.
 const POLL: Duration = Duration::from_millis(25);
 /// Lines of the target's output that are kept for an error message.
@@ -109,24 +110,18 @@ fn owner(url: &Url) -> Option<u32> {
 }
 
 fn reference(service: &Service) -> Result<Launched, Error> {
-    let mut arguments: Vec<String> =
-        ["mock", &service.name, "--port", "0", "--until-stdin-closes"].map(str::to_owned).into();
-    for (name, value) in &service.options {
-        arguments.extend([format!("--{name}"), value.clone()]);
-    }
+    let arguments = ["mock", &service.name, "--port", "0", "--until-stdin-closes"];
+    let options = service.options.iter().map(|(name, value)| format!("{name}={value}"));
+    let settings = settings_variable(&options.collect::<Vec<_>>());
     let what = format!("reference service {}", service.name);
-    let (process, lines) = OwnedProcess::start(&arguments)?;
+    let (process, lines) =
+        OwnedProcess::start(&arguments.map(str::to_owned), &[(SETTINGS, settings)])?;
     let announced = process.wait_for_line(&lines, &what, " listening on ")?;
     let url =
         announced.rsplit(' ').next().and_then(|url| Url::parse(url).ok()).ok_or_else(|| {
             Error::CannotRun(format!("{what} announced no address, but said: {announced}"))
         })?;
-    let options: Vec<String> =
-        service.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let origin = match options.as_slice() {
-        [] => format!("{what}, started by gander"),
-        _ => format!("{what} ({}), started by gander", options.join(", ")),
-    };
+    let origin = format!("reference service {service}, started by gander");
     let pid = Some(process.child().id());
     let record = TargetRecord { url: url.to_string(), origin, pid };
     Ok(Launched { url, record, process: Some(Arc::new(process)) })
@@ -138,7 +133,7 @@ fn spawned(spawn: &Spawn, is_interrupted: &dyn Fn() -> bool) -> Result<Launched,
     let mut arguments =
         ["supervise".to_owned(), "--port".to_owned(), port.to_string(), "--".to_owned()].to_vec();
     arguments.extend(spawn.command.iter().map(|word| word.replace("{port}", &port.to_string())));
-    let (process, lines) = OwnedProcess::start(&arguments)?;
+    let (process, lines) = OwnedProcess::start(&arguments, &[])?;
     let announced = process.wait_for_line(&lines, &what, supervisor::ANNOUNCES)?;
     // What the command prints without a line feed may stand before it.
     let pid = announced.rsplit(supervisor::ANNOUNCES).next().and_then(|pid| pid.parse().ok());
@@ -210,11 +205,15 @@ impl OwnedProcess {
     /// Starts gander's own program with `arguments`, in a process group of its own, so that Ctrl-C at
     /// the terminal reaches only the gander that the user started, and the target is there until the
     /// last response. Its lines arrive at the receiver for as long as that is kept.
-    fn start(arguments: &[String]) -> Result<(Self, Receiver<String>), Error> {
+    fn start(
+        arguments: &[String],
+        environment: &[(&str, String)],
+    ) -> Result<(Self, Receiver<String>), Error> {
         let this = std::env::current_exe()
             .map_err(|e| Error::CannotRun(format!("cannot find gander's own program: {e}")))?;
         let mut child = Command::new(this)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

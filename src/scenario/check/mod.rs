@@ -1,16 +1,19 @@
 //! From what is written to what is meant: everything that can be wrong is said here, at its place.
 //! This file has the whole, the users and their transactions; `data` the rows, `step` the requests,
-//! `expect` what responses must be, `filled` what only shows when requests are made.
+//! `expect` what responses must be, `service` what is started for it, `filled` what only shows when requests are made.
 
 mod data;
 mod expect;
 mod filled;
+mod service;
 mod step;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+
+use mock_server::document;
 
 use crate::measure::sample::StepId;
 use crate::schedule::{NotUnderstood, Stage, parse_duration};
@@ -19,15 +22,13 @@ use crate::scenario::data::DataSet;
 use crate::scenario::digest::digest;
 use crate::scenario::embedded::{Found, Place};
 use crate::scenario::errors::{Diagnostic, ScenarioError, Spot};
-use crate::scenario::file::{
-    LoadFile, ScenarioFile, ServiceOptions, SloFile, StepFile, TransactionFile, UserFile,
-};
-use crate::scenario::model::{DefaultLoad, Scenario, Service, Step, Think, Transaction, User};
+use crate::scenario::file::{LoadFile, ScenarioFile, SloFile, StepFile, TransactionFile, UserFile};
+use crate::scenario::model::{DefaultLoad, Scenario, Step, Think, Transaction, User};
 use crate::scenario::secret::Variables;
 use crate::scenario::slo::Slo;
-use crate::scenario::written::{At, Node, TextOr};
+use crate::scenario::written::At;
 
-use crate::scenario::{position, read};
+use crate::scenario::position;
 use step::HeaderList;
 
 impl Scenario {
@@ -50,7 +51,7 @@ impl Scenario {
     pub fn load_from(name_or_path: &str, place: &Place) -> Result<Scenario, ScenarioError> {
         let found = place.find(name_or_path)?;
         let file =
-            read::read(&found.source).map_err(|diagnostics| ScenarioError { diagnostics })?;
+            document::read(&found.source).map_err(|diagnostics| ScenarioError { diagnostics })?;
         Checker::new(&found, place).scenario(file)
     }
 }
@@ -155,46 +156,7 @@ impl<'a> Checker<'a> {
         Some(duration)
     }
 
-    // Service and load.
-
-    fn service(&mut self, written: At<TextOr<ServiceOptions>>) -> Option<Service> {
-        let entries = match written.value {
-            TextOr::Text(name) => return Some(Service { name, options: BTreeMap::new() }),
-            TextOr::Table(entries) => entries,
-        };
-        let mut name = None;
-        let mut options = BTreeMap::new();
-        for (key, value) in entries {
-            let text = match &value.value {
-                Node::Text(text) => text.clone(),
-                Node::Integer(number) => number.to_string(),
-                Node::Float(number) => number.to_string(),
-                Node::Bool(truth) => truth.to_string(),
-                other => {
-                    let message =
-                        format!("option `{}` of the service is {}", key.value, other.kind());
-                    self.problem(
-                        &value.span,
-                        message,
-                        "expected a string, a number, true or false",
-                    );
-                    continue;
-                }
-            };
-            match key.value.as_str() {
-                "name" => name = Some(text),
-                _ => drop(options.insert(key.value, text)),
-            }
-        }
-        if name.is_none() {
-            self.problem(
-                &written.span,
-                "the service has no name",
-                "expected `name = \"inference\"`",
-            );
-        }
-        Some(Service { name: name?, options })
-    }
+    // Load.
 
     fn load(&mut self, written: LoadFile) -> DefaultLoad {
         if let (Some(stages), true) =

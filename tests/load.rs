@@ -81,7 +81,7 @@ fn blocking_caps_the_throughput_and_four_workers_lift_it() {
     // Requests per second and mean response time.
     let measured = |engine: Engine, workers: f64| {
         let base = Distribution::Fixed(Duration::from_secs_f64(SERVICE_S));
-        let latency = Latency { base, per_item: Duration::ZERO };
+        let latency = Latency::of(base);
         let service = Reference::inference(Inference { engine, latency, ..Inference::default() });
         let url = &service.url;
         let run = Gander::new()
@@ -201,7 +201,7 @@ fn without_a_target_the_reference_service_starts_itself_and_its_cpu_and_memory_a
     let _alone = one_at_a_time();
     let gander = Gander::new();
     let run = gander
-        .run("inference-single --users 12 --duration 4s --service base=2ms --service spend=cpu");
+        .run("inference-single --users 12 --duration 4s --service latency=2ms --service spend=cpu");
     let summary = run.summary();
     run.assert_passed_or_crowded();
     let target = &summary["resources"]["target"];

@@ -166,7 +166,8 @@ fn a_spawned_target_that_ends_ends_the_run() {
 }
 
 /// In a script for [`spawn`], whose first argument is the port: a service on it.
-const SERVE: &str = concat!(env!("CARGO_BIN_EXE_gander"), " mock inference --base 5ms --port $1");
+const SERVE: &str =
+    concat!(env!("CARGO_BIN_EXE_gander"), " mock inference --set latency=5ms --port $1");
 
 /// The option that has gander start `script` as its target.
 fn spawn(gander: &Gander, script: &str) -> String {

@@ -363,7 +363,32 @@ expect = { json = { "a..b" = "string", "a[x]" = "string", c = "strin", d = {} } 
 "#;
 
     a_service_without_a_name: r#"
-service = { base = "90ms", list = [1] }
+service = { latency = "90ms" }
+[[step]]
+name = "predict"
+get = "/"
+"#;
+
+    an_unknown_service: r#"
+service = "inferense"
+[[step]]
+name = "predict"
+get = "/"
+"#;
+
+    wrong_settings_of_a_service: r#"
+[service]
+name = "inference"
+engine = "blockin"
+latency = { base = "90ms", per_itm = "2.5ms" }
+faults = [ { kind = "rest", every = 3 } ]
+[[step]]
+name = "predict"
+get = "/"
+"#;
+
+    settings_that_contradict_each_other: r#"
+service = { name = "inference", engine = "blocking", workers = 2 }
 [[step]]
 name = "predict"
 get = "/"

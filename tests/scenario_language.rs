@@ -212,7 +212,7 @@ json = { a = "{{ row.a }}" }
     assert!(digests.insert(scenario(base).digest));
     assert_eq!(digests.len(), 10);
     assert_eq!(
-        changed("think", "summary = \"new\"\nservice = \"x\"\nthink"),
+        changed("think", "summary = \"new\"\nservice = \"llm\"\nthink"),
         scenario(base).digest
     );
 }
@@ -235,7 +235,7 @@ fn a_file_of_the_same_name_overrides_and_still_finds_built_in_data() {
 fn services_and_load_are_read() {
     let read = scenario(
         r#"
-service = { name = "inference", base = "90ms", workers = 4, fast = true }
+service = { name = "inference", latency = { base = "90ms", per_item = "0" }, workers = 4, engine = "threaded" }
 [load]
 users = 3
 duration = "1m30s"
@@ -246,14 +246,37 @@ get = "/"
 "#,
     );
     let service = read.service.unwrap();
-    let options: BTreeMap<String, String> = [("base", "90ms"), ("workers", "4"), ("fast", "true")]
-        .map(|(k, v)| (k.into(), v.into()))
-        .into();
+    assert_eq!(
+        service.to_string(),
+        "inference (engine=threaded, latency={ base = \"90ms\", per_item = \"0\" }, workers=4)"
+    );
+    let options: BTreeMap<String, String> = [
+        ("engine", "threaded"),
+        ("latency", "{ base = \"90ms\", per_item = \"0\" }"),
+        ("workers", "4"),
+    ]
+    .map(|(k, v)| (k.into(), v.into()))
+    .into();
     assert_eq!((service.name.as_str(), service.options), ("inference", options));
     assert_eq!((read.load.users, read.load.duration), (Some(3), Some(Duration::from_secs(90))));
     assert_eq!(read.steps[0].timeout, Duration::from_secs(30));
     let staged = built_in("inference-stress").load.stages.unwrap();
     assert!(staged.len() > 1 && staged.iter().all(|stage| stage.users >= 50));
+}
+
+#[test]
+fn the_key_of_a_service_is_not_shown() {
+    let read = scenario(
+        r#"
+service = { name = "multi-query", upstream = { endpoint = "http://127.0.0.1:9", api_key = "hidden" } }
+[[step]]
+name = "a"
+get = "/"
+"#,
+    );
+    let service = read.service.unwrap();
+    assert_eq!(service.to_string(), "multi-query (upstream=***)");
+    assert!(service.options["upstream"].contains("hidden"), "the service itself gets it");
 }
 
 // What is sent.

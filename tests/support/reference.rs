@@ -16,7 +16,7 @@ pub fn quick() -> Inference {
     let base = Distribution::around(Duration::from_millis(5), Duration::from_millis(2));
     let base = base.expect("the jitter is below the base");
     Inference {
-        latency: Latency { base, per_item: Duration::from_micros(200) },
+        latency: Latency { per_item: Duration::from_micros(200), ..Latency::of(base) },
         ..Inference::default()
     }
 }
@@ -31,15 +31,16 @@ pub struct Reference {
 impl Reference {
     /// Starts an inference service on a free port.
     pub fn inference(inference: Inference) -> Reference {
+        Reference::of(Behaviour::Inference(inference))
+    }
+
+    /// Starts any service on a free port.
+    pub fn of(behaviour: Behaviour) -> Reference {
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let shutdown = CancellationToken::new();
-        runtime.spawn(mock_server::run(
-            listener,
-            shutdown.clone(),
-            Behaviour::Inference(inference),
-        ));
+        runtime.spawn(mock_server::run(listener, shutdown.clone(), behaviour));
         Reference { url, runtime, shutdown }
     }
 

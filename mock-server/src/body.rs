@@ -102,30 +102,29 @@ impl Outgoing {
         }
     }
 
-    /// Nothing more comes, on a connection that stays open.
-    fn stall(&mut self) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    /// Nothing more comes. The connection is cut once all has been sent, or (none) stays open.
+    fn break_off(&mut self, how: Option<How>) {
         if let Some(open) = self.open.as_mut() {
             open.entry.break_off();
         }
         self.is_over = true;
-        self.last_call = Some(Box::pin(self.context.shutdown.clone().cancelled_owned()));
-        Poll::Pending
+        match how {
+            Some(how) => self.scissors.cut(Cut { after: After::Flush, how }),
+            None => {
+                let shutdown = self.context.shutdown.clone();
+                self.last_call = Some(Box::pin(shutdown.cancelled_owned()));
+            }
+        }
     }
 
     /// Waits for ever, but for the end of the service.
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(last_call) = self.last_call.as_mut() {
             ready!(last_call.as_mut().poll(cx));
             self.last_call = None;
             self.scissors.cut(Cut { after: After::Flush, how: How::Close });
         }
         Poll::Pending
-    }
-
-    /// Nothing more comes, and the connection ends once all has been sent.
-    fn cut(&mut self, how: How) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.scissors.cut(Cut { after: After::Flush, how });
-        self.stall()
     }
 
     fn send(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -184,23 +183,15 @@ impl Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Some(data) = ready!(self.poll_inner(cx)?) else {
             // There was nothing to halve.
-            return match how {
-                Some(how) => self.cut(how),
-                None => {
-                    let _ = self.stall();
-                    self.poll_stalled(cx)
-                }
-            };
+            self.break_off(how);
+            return self.poll_broken(cx);
         };
         let is_first_of_many = self.frames == 1 && !self.inner.is_end_stream() && !is_last(&data);
         if is_first_of_many {
             return self.send(data);
         }
-        // Whether cut or stalled, nothing follows; the first half still goes out.
-        let _ = match how {
-            Some(how) => self.cut(how),
-            None => self.stall(),
-        };
+        // Nothing follows; the first half still goes out.
+        self.break_off(how);
         self.send(data.slice(..data.len() / 2))
     }
 
@@ -248,7 +239,8 @@ impl Outgoing {
         if let Some(open) = self.open.as_mut() {
             open.entry.fault(Kind::IdleTimeout.to_string());
         }
-        self.cut(How::Close)
+        self.break_off(Some(How::Close));
+        self.poll_broken(cx)
     }
 
     fn poll_events(
@@ -291,7 +283,7 @@ impl HttpBody for Outgoing {
             // Damage that ends a stream early ends it in good order; a cut or a stall does not.
             return match this.spoil {
                 Spoil::Events(..) => this.end(),
-                _ => this.poll_stalled(cx),
+                _ => this.poll_broken(cx),
             };
         }
         ready!(this.poll_thaw(cx));

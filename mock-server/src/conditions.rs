@@ -97,13 +97,14 @@ impl Conditions {
     /// where it stays so until the conditions change.
     pub(crate) fn of_service(&self, kind: Kind) -> (bool, Option<Duration>) {
         let weather = self.weather();
-        if !weather.faults.strike_service(kind) {
+        let rules = || weather.faults.rules().iter().filter(|rule| rule.kind == kind);
+        // Every request asks: where there is no such fault, the clock is not looked at.
+        if rules().next().is_none() {
             return (false, None);
         }
         let elapsed = weather.since.elapsed();
-        let rules = weather.faults.rules().iter().filter(|rule| rule.kind == kind);
-        let change = rules.filter_map(|rule| Some(rule.burst?.until_change(elapsed))).min();
-        (weather.faults.of_service(elapsed, kind).is_some(), change)
+        let change = rules().filter_map(|rule| Some(rule.burst?.until_change(elapsed))).min();
+        (rules().any(|rule| rule.is_open(elapsed)), change)
     }
 
     /// Waits until a fault of the whole service is no longer in force.

@@ -18,7 +18,7 @@ use crate::fastapi::Rejection;
 use crate::faults::damage::damaged;
 use crate::faults::{Effect, Kind, Rule};
 use crate::ledger::{Entry, StreamTimes, Work};
-use crate::service::{Context, Refusal, Service, Struck};
+use crate::service::{Context, Refusal, Service, Struck, come_again};
 use crate::wire::{After, Cut, How, Scissors};
 
 /// Longest request body that is read, bytes. The largest valid batch is well below it.
@@ -62,19 +62,8 @@ async fn record(State(gate): State<Arc<Gate>>, mut request: Request, next: Next)
     let body = match Limited::new(body, LONGEST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            let refusal = Refusal {
-                route: path.to_owned(),
-                status: StatusCode::PAYLOAD_TOO_LARGE,
-                by_content_filter: false,
-                is_unloaded: false,
-                retry_after: None,
-            };
-            return gate.hand_over(
-                entry,
-                (gate.refuse)(&refusal),
-                Spoil::Nothing,
-                Scissors::default(),
-            );
+            let response = (gate.refuse)(&Refusal::new(path, StatusCode::PAYLOAD_TOO_LARGE));
+            return gate.hand_over(entry, response, Spoil::Nothing, Scissors::default());
         }
         // The client stopped sending in the middle of a body: nobody will read an answer, and the
         // entry closes as abandoned.
@@ -230,20 +219,16 @@ impl Gate {
             Kind::ContentFilter => 400,
             _ => 503,
         };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let refusal = Refusal {
-            route: route.to_owned(),
-            status: StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
             by_content_filter: rule.kind == Kind::ContentFilter,
             is_unloaded: rule.kind == Kind::ModelNotLoaded,
             retry_after: rule.retry_after,
+            ..Refusal::new(route, status)
         };
         let mut response = (self.refuse)(&refusal);
         if let Some(time) = rule.retry_after {
-            let headers = response.headers_mut();
-            // Whole seconds by the standard; beside them what the clients of chat services read.
-            let seconds = time.as_millis().div_ceil(1_000) as u64;
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            headers.insert("retry-after-ms", HeaderValue::from(time.as_millis() as u64));
+            come_again(response.headers_mut(), time);
         }
         response
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,22 @@ pub(crate) struct Context {
     pub conditions: Arc<Conditions>,
     /// Cancelled when the service is to end: tasks of its own end with it.
     pub shutdown: CancellationToken,
+}
+
+impl Refusal {
+    /// An error with this status and nothing special about it.
+    pub(crate) fn new(route: &str, status: StatusCode) -> Refusal {
+        let route = route.to_owned();
+        Refusal { route, status, by_content_filter: false, is_unloaded: false, retry_after: None }
+    }
+}
+
+/// Says in the headers of an error when to come again: in whole seconds by the standard, and beside
+/// them in milliseconds, which the clients of chat services read first. Both are rounded up.
+pub(crate) fn come_again(headers: &mut HeaderMap, after: Duration) {
+    let ms = u64::try_from(after.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
+    headers.insert("retry-after-ms", HeaderValue::from(ms));
 }
 
 /// What a service attaches to an answer that a fault of its own kind has changed.

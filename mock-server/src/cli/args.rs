@@ -167,7 +167,8 @@ impl Args {
                 let names: Vec<&str> = self.services.iter().map(|name| name.as_str()).collect();
                 Err(Error::Arguments(format!(
                     "--preset {preset} is for inference, llm, and an llm service started beside \
-                     another; here {} would call the upstream endpoint that is given: leave it out, or give a preset to the service itself with --set {}.preset={preset}",
+                     another; here {} would call the upstream endpoint that is given: leave it \
+                     out, or give a preset to the service itself with --set {}.preset={preset}",
                     names.join(", "),
                     names[0],
                 )))

@@ -11,7 +11,8 @@ impl Faults {
     ///
     /// Rules with `every` come first, in their order. The others share one draw: rule after rule
     /// takes its share of the numbers from 0 to 1, so that each acts at exactly its rate, as far as
-    /// the ones before it have left that much. Those in a burst take theirs first, and in its time take the place of rules of the same kind without one.
+    /// the ones before it have left that much. Those in a burst take theirs first, and in its time
+    /// take the place of rules of the same kind without one.
     pub fn decide(&self, draws: Draws, route: &str, elapsed: Duration) -> Option<&Rule> {
         if self.rules.is_empty() {
             return None;
@@ -39,15 +40,5 @@ impl Faults {
             taken += rule.rate.unwrap_or(1.0);
             drawn < taken
         })
-    }
-
-    /// The rule of the whole service that is in force, `elapsed` after its start.
-    pub(crate) fn of_service(&self, elapsed: Duration, kind: super::Kind) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.kind == kind && rule.is_open(elapsed))
-    }
-
-    /// Whether anything may befall the whole service.
-    pub(crate) fn strike_service(&self, kind: super::Kind) -> bool {
-        self.rules.iter().any(|rule| rule.kind == kind)
     }
 }

@@ -7,7 +7,6 @@ mod breaker;
 mod cache;
 mod calls;
 mod classification;
-mod fence;
 mod key_changes;
 mod monitoring;
 mod narrative;

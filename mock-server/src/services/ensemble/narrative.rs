@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::calls::{Bill, CallFailure, Calls, Purpose};
-use super::fence::unfenced;
 use super::prompts::{self, Dated};
+use crate::services::fence::unfenced;
 
 /// At most this many insights are drawn from a plain text.
 const INSIGHTS: usize = 3;

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::answer::FilterResults;
 use super::headers;
-use crate::service::Refusal;
+use crate::service::{Refusal, come_again};
 
 /// Whose form of chat completions a request is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,11 +173,7 @@ impl Failure {
         };
         let mut response = answer(self.status, &detail);
         if let Some(time) = self.retry_after {
-            let headers = response.headers_mut();
-            // Whole seconds by the standard; beside them what the SDKs read first.
-            let ms = u64::try_from(time.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
-            headers.insert("retry-after-ms", HeaderValue::from(ms));
+            come_again(response.headers_mut(), time);
         }
         response
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::failure::{Failure, Reason};
 use super::settings::{OutputField, OutputType, ResponseFormat};
+use crate::services::fence::unfenced;
 use crate::upstream::Completion;
 
 type Mapping = BTreeMap<String, OutputField>;
@@ -46,17 +47,6 @@ pub(super) fn read(
             Ok((field.suffix.clone(), value))
         })
         .collect()
-}
-
-/// A text without the code fence around it, if there is one, with or without a language.
-fn unfenced(text: &str) -> &str {
-    let text = text.trim();
-    let Some(inside) = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) else {
-        return text;
-    };
-    // A language stands on the fence's own line; `{` or `[` there already begins the JSON.
-    let language = inside.len() - inside.trim_start_matches(char::is_alphanumeric).len();
-    inside[language..].trim()
 }
 
 fn missing(name: &str, answer: &Map<String, Value>) -> Failure {

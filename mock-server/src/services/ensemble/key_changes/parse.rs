@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::super::fence::unfenced;
+use crate::services::fence::unfenced;
 
 /// At most this many changes a transition.
 const CHANGES: usize = 5;

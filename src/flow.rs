@@ -1,15 +1,16 @@
 //! One iteration of one user: draw a transaction, carry out its steps, record a sample for each.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::http::{Connection, Exchange, ExchangeOptions, HttpTarget, Request};
+use crate::http::{Events, Exchange, ExchangeOptions, HttpTarget, Pool, Request, Wanted};
 use crate::measure::recorder::{IterationEnd, Recorder, Why};
 use crate::measure::sample::{Bytes, Offset, Outcome, Sample, StepId};
 use crate::plan::Plan;
+use crate::scenario::answer::Answer;
 use crate::scenario::expect::Unexpected;
 use crate::scenario::model::{Step, User};
 use crate::scenario::random::{Purpose, stream};
@@ -43,13 +44,28 @@ pub struct Halt {
     pub finish: CancellationToken,
     /// Requests in flight are cancelled.
     pub abort: CancellationToken,
+    /// The planned end, once it is known: no request starts later, however late its timer is.
+    end: Arc<OnceLock<Offset>>,
 }
 
-/// A user's own state: its connection, and how many iterations it has begun.
+impl Halt {
+    /// Sets the planned end.
+    pub fn end_at(&self, end: Offset) {
+        // Only the first user of a run sets it.
+        let _ = self.end.set(end);
+    }
+
+    /// Whether nothing more may be started at `now`.
+    pub fn is_finishing(&self, now: Offset) -> bool {
+        self.finish.is_cancelled() || self.end.get().is_some_and(|end| now >= *end)
+    }
+}
+
+/// A user's own state: its connections, and how many iterations it has begun.
 #[derive(Debug)]
 pub struct Session {
     context: Arc<Context>,
-    connection: Connection,
+    pool: Arc<Pool>,
     user: u32,
     kind: usize,
     iteration: u64,
@@ -58,8 +74,8 @@ pub struct Session {
 impl Session {
     /// A user with number `user`, of the kind at `kind` in the scenario's list.
     pub fn new(context: Arc<Context>, user: u32, kind: usize) -> Self {
-        let connection = Connection::new(Arc::clone(&context.target), context.clock);
-        Session { context, connection, user, kind, iteration: 0 }
+        let pool = Arc::new(Pool::new(Arc::clone(&context.target), context.clock));
+        Session { context, pool, user, kind, iteration: 0 }
     }
 
     fn kind(&self) -> &User {
@@ -78,11 +94,11 @@ impl Session {
         let think = self.kind().think.draw(&mut draw(Purpose::Think));
 
         context.recorder.begin_iteration();
-        let inputs = context.feeder.iteration(self.user, iteration);
+        let inputs = context.feeder.iteration(self.kind().scope, self.user, iteration);
         let mut due = due;
         let mut end = IterationEnd::Ok;
         for step in steps {
-            if context.halt.finish.is_cancelled() {
+            if context.halt.is_finishing(context.clock.now()) {
                 end = IterationEnd::Cancelled;
                 break;
             }
@@ -112,8 +128,13 @@ impl Session {
             }
         };
         let flight = context.recorder.begin();
-        let options =
-            ExchangeOptions { timeout: step.timeout, keep_body: step.expect.needs_body() };
+        let wanted = match (&step.stream, step.needs_body()) {
+            (Some(_), _) => Wanted::Events,
+            (None, true) => Wanted::Whole,
+            (None, false) => Wanted::Nothing,
+        };
+        let options = ExchangeOptions { timeout: step.timeout, wanted };
+        let mut connection = self.pool.take().await;
         let request = Request {
             method: &step.method,
             path: &rendered.path,
@@ -122,15 +143,24 @@ impl Session {
         };
         let exchange = tokio::select! {
             biased;
-            exchange = self.connection.exchange(request, options) => exchange,
+            exchange = connection.exchange(request, options) => exchange,
             () = context.halt.abort.cancelled() => {
                 let sample = unsent(id, due, context.clock.now(), Outcome::Cancelled);
                 flight.finish(&sample, Why::default());
                 return Outcome::Cancelled;
             }
         };
-        let (outcome, message) = judge(step, &exchange);
-        let sample = Sample {
+        self.pool.give(connection);
+        let streamed = step
+            .stream
+            .as_ref()
+            .filter(|_| exchange.events.is_some())
+            .map(|rules| rules.read(exchange.events.iter().flat_map(Events::iter)));
+        let status = exchange.status.unwrap_or_default();
+        let answer = Answer::new(status, &exchange.headers, &exchange.body, streamed.as_ref());
+        let (outcome, message) = judge(step, &exchange, &answer, inputs);
+        let tokens = step.tokens(&answer, &context.plan.scenario.prices);
+        let mut sample = Sample {
             step: id,
             scheduled: exchange.sent,
             sent: exchange.sent,
@@ -141,7 +171,11 @@ impl Session {
             done: exchange.done,
             bytes: exchange.bytes,
             outcome,
+            stream: streamed.map(|streamed| Box::new(streamed.times)),
+            tokens,
+            good: None,
         };
+        sample.good = step.goodput.map(|limits| outcome.is_success() && limits.holds(&sample));
         // A target may send back what it was sent.
         let message = context.plan.scenario.redactions().redact(&message);
         flight.finish(&sample, Why { status: exchange.status, message: &message });
@@ -162,20 +196,30 @@ fn unsent(step: StepId, due: Offset, done: Offset, outcome: Outcome) -> Sample {
         done,
         bytes: Bytes::default(),
         outcome,
+        stream: None,
+        tokens: None,
+        good: None,
     }
 }
 
 /// The outcome of an exchange, and a line that says why it is not a success.
-fn judge(step: &Step, exchange: &Exchange) -> (Outcome, String) {
+fn judge(
+    step: &Step,
+    exchange: &Exchange,
+    answer: &Answer<'_>,
+    inputs: &Inputs,
+) -> (Outcome, String) {
     if let Some(failure) = &exchange.failure {
         return (failure.outcome, failure.message.clone());
     }
     let Some(status) = exchange.status else {
         return (Outcome::Incomplete, "the exchange ended without a status".to_owned());
     };
-    match step.expect.check(status, &exchange.headers, &exchange.body) {
-        Ok(()) => (Outcome::Ok, String::new()),
+    match step.accept(answer, inputs) {
+        Ok(_) => (Outcome::Ok, String::new()),
         Err(Unexpected::Content(message)) => (Outcome::CheckFailed, message),
+        Err(Unexpected::Incomplete(message)) => (Outcome::Incomplete, message),
+        Err(Unexpected::Malformed(message)) => (Outcome::Malformed, message),
         Err(Unexpected::Status(message)) => {
             let waits = exchange.headers.contains_key(http::header::RETRY_AFTER);
             let limited =

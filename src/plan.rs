@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::http::HttpOptions;
-use crate::scenario::model::{Scenario, Service};
+use crate::http::{HttpOptions, HttpVersion};
+use crate::scenario::model::{Budget, Goodput, Scenario, Service};
+use crate::scenario::price::Prices;
 use crate::scenario::slo::Slo;
 use crate::schedule::LoadModel;
 
@@ -78,6 +79,16 @@ impl Plan {
             seed: self.seed,
             threads: self.threads,
             command_line: self.command_line.iter().map(redact).collect(),
+            rows: scenario.rows.clone(),
+            budget: scenario.budget,
+            prices: scenario.prices.clone(),
+            variant: scenario.variant.clone(),
+            settings: scenario.settings.iter().map(redact).collect(),
+            http: HttpRecord {
+                version: self.http.version,
+                shared: self.http.shared,
+                insecure: self.http.insecure,
+            },
         }
     }
 }
@@ -90,6 +101,8 @@ pub enum Stop {
     Duration,
     /// The planned number of iterations was done.
     Iterations,
+    /// A budget of requests, tokens or cost was used up.
+    Budget,
     /// SIGINT.
     Interrupted,
     /// SIGTERM or SIGHUP.
@@ -98,6 +111,13 @@ pub enum Stop {
     TargetEnded,
     /// Something inside gander failed.
     Failed,
+}
+
+impl Stop {
+    /// Whether the run came to the end that was planned for it.
+    pub fn is_planned(self) -> bool {
+        matches!(self, Stop::Duration | Stop::Iterations | Stop::Budget)
+    }
 }
 
 /// Why a run ended, and what is to be said about it.
@@ -138,6 +158,30 @@ pub struct PlanRecord {
     pub seed: u64,
     pub threads: usize,
     pub command_line: Vec<String>,
+    /// The data source of which an iteration is one row.
+    #[serde(default)]
+    pub rows: Option<String>,
+    #[serde(default)]
+    pub budget: Budget,
+    #[serde(default)]
+    pub prices: Prices,
+    #[serde(default)]
+    pub variant: Option<String>,
+    #[serde(default)]
+    pub settings: Vec<String>,
+    #[serde(default)]
+    pub http: HttpRecord,
+}
+
+/// How connections were made, as saved.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of the options")]
+pub struct HttpRecord {
+    pub version: HttpVersion,
+    /// Connections that all users share; `None` where each has its own.
+    pub shared: Option<u32>,
+    /// Whether any certificate was accepted.
+    pub insecure: bool,
 }
 
 /// A kind of user, as saved.
@@ -186,6 +230,14 @@ pub struct StepRecord {
     pub method: String,
     pub path: String,
     pub timeout: Duration,
+    /// Whether its response is a stream of events.
+    #[serde(default)]
+    pub streams: bool,
+    /// Whether it makes any number of requests an iteration.
+    #[serde(default)]
+    pub fans_out: bool,
+    #[serde(default)]
+    pub goodput: Option<Goodput>,
 }
 
 impl StepRecord {
@@ -195,6 +247,9 @@ impl StepRecord {
             method: step.method.to_string(),
             path: step.path.clone(),
             timeout: step.timeout,
+            streams: step.stream.is_some(),
+            fans_out: step.fan_out.is_some(),
+            goodput: step.goodput,
         }
     }
 }

@@ -226,10 +226,131 @@ impl ClosedLoad {
     }
 }
 
+/// When iterations are due in the open model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrivals {
+    /// Rates over time.
+    Rates {
+        /// At least one stage.
+        stages: Vec<RateStage>,
+        /// How arrivals are spread at a rate.
+        spread: Spread,
+    },
+    /// At recorded moments.
+    Recorded {
+        /// Where they were read from, as given.
+        file: String,
+        /// Since the start, in rising order, at least one.
+        moments: Vec<Duration>,
+    },
+}
+
+/// A rate that is reached within `ramp`, changing evenly, and then kept for `hold`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RateStage {
+    /// Iterations per second at the end of the ramp.
+    pub rate: f64,
+    /// Time in which the rate changes.
+    pub ramp: Duration,
+    /// Time for which it stays.
+    pub hold: Duration,
+}
+
+/// How arrivals are spread at a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    /// Evenly: one after each 1/rate.
+    #[default]
+    Constant,
+    /// Independently of each other: a Poisson process, drawn from the seed.
+    Poisson,
+}
+
+/// Open load: iterations start when they are due, whether earlier ones have ended or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenLoad {
+    /// When they are due.
+    pub arrivals: Arrivals,
+    /// From the first moment to the last, warm-up and cool-down included.
+    pub duration: Duration,
+    /// At the start, recorded apart.
+    pub warm_up: Duration,
+    /// At the end, recorded apart.
+    pub cool_down: Duration,
+    /// The run ends after this many iterations, if that is before its time is over.
+    pub iterations: Option<u64>,
+    /// Most iterations at the same time; what is due beyond them is dropped, and recorded as such.
+    pub max_in_flight: u32,
+    /// How long requests in flight may take to end once no more are started.
+    pub drain: Duration,
+}
+
 /// How load is applied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadModel {
     /// Users that wait for their responses.
     Closed(ClosedLoad),
+    /// Iterations that start when they are due.
+    Open(OpenLoad),
+}
+
+impl LoadModel {
+    /// `closed` or `open`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LoadModel::Closed(_) => "closed",
+            LoadModel::Open(_) => "open",
+        }
+    }
+
+    /// From the start to the planned end.
+    pub fn duration(&self) -> Duration {
+        match self {
+            LoadModel::Closed(load) => load.duration(),
+            LoadModel::Open(load) => load.duration,
+        }
+    }
+
+    /// At the start, recorded apart.
+    pub fn warm_up(&self) -> Duration {
+        match self {
+            LoadModel::Closed(load) => load.warm_up,
+            LoadModel::Open(load) => load.warm_up,
+        }
+    }
+
+    /// At the end, recorded apart.
+    pub fn cool_down(&self) -> Duration {
+        match self {
+            LoadModel::Closed(load) => load.cool_down,
+            LoadModel::Open(load) => load.cool_down,
+        }
+    }
+
+    /// How long requests in flight may take to end once no more are started.
+    pub fn drain(&self) -> Duration {
+        match self {
+            LoadModel::Closed(load) => load.drain,
+            LoadModel::Open(load) => load.drain,
+        }
+    }
+
+    /// The run ends after this many iterations.
+    pub fn iterations(&self) -> Option<u64> {
+        match self {
+            LoadModel::Closed(load) => load.iterations,
+            LoadModel::Open(load) => load.iterations,
+        }
+    }
+
+    /// The most iterations at the same time: users, or the cap.
+    pub fn most_in_flight(&self) -> u32 {
+        match self {
+            LoadModel::Closed(load) => load.peak_users(),
+            LoadModel::Open(load) => load.max_in_flight,
+        }
+    }
 }

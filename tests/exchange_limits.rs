@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gander::clock::Clock;
+use gander::http::Wanted;
 use gander::http::{Connection, ExchangeOptions, HttpOptions, HttpTarget, Request};
 use gander::measure::sample::Outcome;
 use http::uri::PathAndQuery;
@@ -33,7 +34,7 @@ async fn no_file_descriptor_left() {
         headers: &HeaderMap::new(),
         body: &[],
     };
-    let options = ExchangeOptions { timeout: Duration::from_secs(20), keep_body: false };
+    let options = ExchangeOptions { timeout: Duration::from_secs(20), wanted: Wanted::Nothing };
     let failure = connection.exchange(request, options).await.failure.unwrap();
     assert_eq!(failure.outcome, Outcome::ClientResource, "{failure:?}");
     assert!(failure.message.contains("ulimit -n"), "{failure:?}");

@@ -288,7 +288,7 @@ fn tables_agree_with_the_ledger(run: &Run, assessment: &Assessment) {
     }
     let failed: u64 = Outcome::ALL
         .into_iter()
-        .filter(|outcome| outcome.is_failure())
+        .filter(|outcome| outcome.is_error())
         .map(|outcome| ledger.ended_in(outcome))
         .sum();
     let failures = report.tables().find(|table| table.columns.len() == 7);

@@ -42,6 +42,12 @@ fn start(schema_version: u32) -> Entry {
             seed: 1,
             threads: 1,
             command_line: Vec::new(),
+            rows: None,
+            budget: Default::default(),
+            prices: Default::default(),
+            variant: None,
+            settings: Vec::new(),
+            http: Default::default(),
         },
         environment: Environment {
             gander_version: "9.9.9".to_owned(),
@@ -56,7 +62,7 @@ fn start(schema_version: u32) -> Entry {
 }
 
 fn second(number: u64) -> Entry {
-    Entry::Interval(StoredInterval {
+    Entry::Interval(Box::new(StoredInterval {
         start: Offset(number),
         end: Offset(number + 1),
         users: 1,
@@ -66,7 +72,7 @@ fn second(number: u64) -> Entry {
         completed: Vec::new(),
         errors: Vec::new(),
         ledger: Ledger::default(),
-    })
+    }))
 }
 
 fn write_journal(folder: &Path, seconds: u64) -> Vec<u8> {

@@ -401,7 +401,7 @@ body = "text"
     assert_eq!(header(1, "x-common").unwrap(), "common");
     assert_eq!(header(1, "content-type").unwrap(), "application/problem+json");
     assert_eq!(header(2, "content-type"), None);
-    let shown = format!("{loaded:?} {requests:?} {:?}", loaded.data.feeder(1).iteration(0, 0));
+    let shown = format!("{loaded:?} {requests:?} {:?}", loaded.data.feeder(1).iteration(0, 0, 0));
     assert!(!shown.contains("s3cret"), "{shown}");
     let echoed = loaded.steps[0].expect.check(401, &HeaderMap::new(), b"bad key s3cret-value!");
     assert_eq!(
@@ -418,8 +418,8 @@ fn a_step_without_holes_is_made_once() {
     let template = &constant.steps[0].template;
     assert!(template.is_constant());
     let feeder = constant.data.feeder(1);
-    let first = template.render(&feeder.iteration(0, 0)).unwrap();
-    let second = template.render(&feeder.iteration(1, 9)).unwrap();
+    let first = template.render(&feeder.iteration(0, 0, 0)).unwrap();
+    let second = template.render(&feeder.iteration(0, 1, 9)).unwrap();
     assert_eq!(first, second);
     assert_eq!(first.body.as_ptr(), second.body.as_ptr());
     assert!(!built_in("inference-single").steps[0].template.is_constant());
@@ -451,7 +451,7 @@ json = { id = "{{ uuid() }}", whole = "{{ random(1, 6) }}", part = "{{ random(0.
 "#;
     let drawn = scenario(text);
     let sent = |seed: u64, user: u32, iteration: u64| -> Value {
-        let inputs = drawn.data.feeder(seed).iteration(user, iteration);
+        let inputs = drawn.data.feeder(seed).iteration(0, user, iteration);
         serde_json::from_slice(&drawn.steps[0].template.render(&inputs).unwrap().body).unwrap()
     };
     assert_eq!(sent(1, 2, 3), sent(1, 2, 3));
@@ -487,7 +487,8 @@ fn rows(count: usize, order: &str) -> Scenario {
 }
 
 fn ids(scenario: &Scenario, step: usize, feeder: &Feeder, user: u32, iteration: u64) -> Vec<usize> {
-    let request = scenario.steps[step].template.render(&feeder.iteration(user, iteration)).unwrap();
+    let request =
+        scenario.steps[step].template.render(&feeder.iteration(0, user, iteration)).unwrap();
     serde_json::from_slice(&request.body).unwrap()
 }
 
@@ -495,10 +496,10 @@ fn ids(scenario: &Scenario, step: usize, feeder: &Feeder, user: u32, iteration: 
 fn an_iteration_has_one_row_and_takes_none_that_it_does_not_use() {
     let loaded = rows(10, "next");
     let feeder = loaded.data.feeder(1);
-    loaded.steps[2].template.render(&feeder.iteration(0, 0)).unwrap();
+    loaded.steps[2].template.render(&feeder.iteration(0, 0, 0)).unwrap();
     assert_eq!(ids(&loaded, 0, &feeder, 0, 1), [0, 0]);
     assert_eq!(ids(&loaded, 1, &feeder, 0, 2), [1, 2]);
-    let inputs = feeder.iteration(0, 3);
+    let inputs = feeder.iteration(0, 0, 3);
     for _ in 0..2 {
         let request = loaded.steps[0].template.render(&inputs).unwrap();
         assert_eq!(request.body, "[3,3]");

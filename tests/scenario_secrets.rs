@@ -306,7 +306,7 @@ fn debug_shows_no_value() {
     for (place, step) in PLACES {
         let scenario = loaded_with(step, &[("CANARY", "canary-value")]);
         let feeder = scenario.data.feeder(1);
-        let inputs = feeder.iteration(0, 0);
+        let inputs = feeder.iteration(0, 0, 0);
         let request = scenario.steps[0].template.render(&inputs).unwrap();
         let shown =
             format!("{scenario:#?} {feeder:?} {inputs:?} {request:?} {:?}", scenario.redactions());

@@ -145,7 +145,7 @@ fn starved(run: &Run, summary: &Summary) -> Option<String> {
 /// planned around it. Goose looks twice a second whether a stage is over, hence the slack.
 fn other_load(run: &Run, summary: &Summary) -> Option<String> {
     const SLACK: Duration = Duration::from_secs(1);
-    let LoadModel::Closed(load) = &run.start.plan.load;
+    let LoadModel::Closed(load) = &run.start.plan.load else { return None };
     let slack = SLACK + SLACK / 2 * load.stages.len() as u32;
     let began = Duration::from_nanos(summary.window.start.0).saturating_sub(load.warm_up);
     let seconds = run.intervals.iter().filter(|second| second.end <= summary.window.end);
@@ -165,7 +165,7 @@ fn other_load(run: &Run, summary: &Summary) -> Option<String> {
 /// What the end of the run cut off would have been the slowest.
 fn cut_off(run: &Run, summary: &Summary) -> Option<String> {
     let cut = summary.total.outcomes.get(&Outcome::Cancelled).copied().unwrap_or(0);
-    let by_itself = matches!(run.end.as_ref()?.stop, Stop::Duration | Stop::Iterations);
+    let by_itself = run.end.as_ref()?.stop.is_planned();
     (by_itself && cut > 0).then(|| {
         format!(
             "{cut} requests of the measured part had not ended when the run did, and are in no \
@@ -207,6 +207,8 @@ fn ended_early(run: &Run) -> Option<String> {
     match end.stop {
         Stop::Failed => Some(format!("the run failed inside gander: {reason}")),
         Stop::TargetEnded => Some(reason.to_owned()),
-        Stop::Duration | Stop::Iterations | Stop::Interrupted | Stop::Terminated => None,
+        Stop::Duration | Stop::Iterations | Stop::Budget | Stop::Interrupted | Stop::Terminated => {
+            None
+        }
     }
 }

@@ -149,6 +149,7 @@ impl LoadArgs {
                 max_body: client.max_body,
                 ca_file: client.ca_file,
                 allow_hosts: client.allow_host,
+                ..HttpOptions::default()
             },
             reports: client.reports,
             command_line,

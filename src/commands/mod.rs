@@ -1,5 +1,6 @@
 //! What each command does, read top to bottom. The only code that prints.
 
+mod bench;
 pub mod load;
 pub mod mock;
 pub mod output;

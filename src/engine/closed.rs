@@ -57,7 +57,7 @@ struct Crew {
 pub async fn run(
     context: Arc<Context>,
     load: ClosedLoad,
-    mut interrupts: mpsc::Receiver<Ending>,
+    interrupts: &mut mpsc::Receiver<Ending>,
 ) -> Result<Ending, Error> {
     let (ends, mut ended) = mpsc::channel(8);
     let iterations = load.iterations.unwrap_or(u64::MAX);
@@ -72,6 +72,8 @@ pub async fn run(
         released: CancellationToken::new(),
     });
     let attack = attack(&crew).map_err(goose_failed)?;
+    // It stays triggered from one run of this process to the next.
+    goose::reset_killswitch();
     let _quiet = QuietStdout::begin();
     let mut attack = tokio::spawn(attack.execute());
     let ending = tokio::select! {
@@ -79,7 +81,7 @@ pub async fn run(
         Some(ending) = ended.recv() => ending,
         result = &mut attack => return Err(ended_by_itself(result)),
     };
-    wind_down(&crew, ending.stop, &mut interrupts).await;
+    wind_down(&crew, ending.stop, interrupts).await;
     crew.released.cancel();
     let result = loop {
         goose::trigger_killswitch("the run is over");
@@ -100,8 +102,8 @@ async fn wind_down(crew: &Crew, stop: Stop, interrupts: &mut mpsc::Receiver<Endi
     let Context { clock, recorder, halt, .. } = &*crew.context;
     recorder.window().close(clock.now());
     halt.finish.cancel();
-    let by_itself = matches!(stop, Stop::Duration | Stop::Iterations);
-    let drain = if by_itself { crew.load.drain } else { crew.load.drain.min(INTERRUPTED_DRAIN) };
+    let drain =
+        if stop.is_planned() { crew.load.drain } else { crew.load.drain.min(INTERRUPTED_DRAIN) };
     let deadline = tokio::time::Instant::now() + drain;
     while recorder.in_flight() > 0 {
         tokio::select! {
@@ -251,6 +253,7 @@ impl Crew {
         let end = now + self.load.duration();
         let measured_end = now + self.load.duration().saturating_sub(self.load.cool_down);
         recorder.window().open(now + self.load.warm_up, measured_end);
+        halt.end_at(end);
         let (crew, finish, end) = (Arc::clone(self), halt.finish.clone(), clock.instant(end));
         tokio::spawn(async move {
             tokio::select! {
@@ -269,7 +272,7 @@ impl Crew {
     /// One iteration and the think time after it, or idling where the run is over.
     async fn iterate(&self, member: &mut Member) {
         let Context { clock, halt, .. } = &*self.context;
-        if halt.finish.is_cancelled() || !self.take_permit() {
+        if halt.is_finishing(clock.now()) || !self.take_permit() {
             self.released.cancelled().await;
             tokio::time::sleep(IDLE).await;
             return;

@@ -1,6 +1,7 @@
 //! Decides when iterations start, and when the run ends.
 
 mod closed;
+mod open;
 mod quiet;
 
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use crate::schedule::LoadModel;
 /// Carries out the load of the context's plan. A message on `interrupts` ends it early.
 pub async fn run(
     context: Arc<Context>,
-    interrupts: mpsc::Receiver<Ending>,
+    interrupts: &mut mpsc::Receiver<Ending>,
 ) -> Result<Ending, Error> {
     match context.plan.load.clone() {
         LoadModel::Closed(load) => closed::run(context, load, interrupts).await,
+        LoadModel::Open(load) => open::run(context, load, interrupts).await,
     }
 }

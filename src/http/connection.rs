@@ -51,7 +51,7 @@ impl Connection {
         let deadline = self.line.clock.instant(exchange.started + options.timeout);
         let mut phase = Phase::Connecting;
         let mut response =
-            ResponseReader::new(request.method, self.line.target.max_body(), options.keep_body);
+            ResponseReader::new(request.method, self.line.target.max_body(), options.wanted);
         let ended = {
             let mut run = pin!(self.line.run(&request, &mut response, &mut exchange, &mut phase));
             poll_fn(|cx| match run.as_mut().poll(cx) {
@@ -69,7 +69,7 @@ impl Connection {
             exchange.done = self.line.clock.now();
         }
         exchange.failure = failure;
-        (exchange.status, exchange.headers, exchange.body) = response.into_parts();
+        (exchange.status, exchange.headers, exchange.body, exchange.events) = response.into_parts();
         exchange
     }
 

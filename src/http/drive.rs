@@ -94,7 +94,7 @@ impl Drive<'_> {
                 *self.phase = Phase::Reading;
             }
             self.exchange.bytes.received += bytes.len() as u64;
-            match self.response.push(bytes) {
+            match self.response.push(bytes, now) {
                 Ok(true) => return Poll::Ready(Ok(())),
                 Ok(false) => {}
                 Err(reason) => return Poll::Ready(Err(malformed(reason))),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::body::Wanted;
+use super::events::Events;
 use super::failure::Failure;
 use crate::measure::sample::{self, Offset};
 
@@ -13,8 +15,8 @@ use crate::measure::sample::{self, Offset};
 pub struct ExchangeOptions {
     /// Longest time from [`Exchange::started`] to the end of the body, connecting included.
     pub timeout: Duration,
-    /// Whether the body is wanted. It is always read, counted and held against the limit.
-    pub keep_body: bool,
+    /// What of the body is wanted. It is always read, counted and held against the limit.
+    pub wanted: Wanted,
 }
 
 /// One request and its whole response: `started <= sent <= first_byte <= done`.
@@ -38,6 +40,8 @@ pub struct Exchange {
     pub headers: HeaderMap,
     /// The body, if it was to be kept: what was read of it.
     pub body: Bytes,
+    /// Its events, if they were wanted and the status is no error: those that came whole.
+    pub events: Option<Events>,
     /// Bytes of request and response on the connection, TLS framing not counted.
     pub bytes: sample::Bytes,
     /// Why there is no whole response; `None` where there is one, whatever its status.
@@ -56,6 +60,7 @@ impl Exchange {
             status: None,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            events: None,
             bytes: sample::Bytes::default(),
             failure: None,
         }

@@ -13,21 +13,27 @@
 //! sockets or clocks: bytes in, a response or a reason out.
 
 mod alarm;
+mod body;
 mod chunked;
 mod connection;
 mod drive;
+mod events;
 mod exchange;
 mod failure;
 mod guard;
 mod head;
+mod pool;
 mod request;
 pub mod response;
 mod stream;
 mod target;
 mod tls;
 
+pub use body::Wanted;
 pub use connection::Connection;
+pub use events::Events;
 pub use exchange::{Exchange, ExchangeOptions};
 pub use failure::Failure;
+pub use pool::Pool;
 pub use request::Request;
-pub use target::{DEFAULT_MAX_BODY, HttpOptions, HttpTarget};
+pub use target::{DEFAULT_MAX_BODY, HttpOptions, HttpTarget, HttpVersion};

@@ -5,16 +5,17 @@ use bytes::Bytes;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
 
+use super::body::{BodySink, Wanted};
 use super::chunked::Chunked;
+use super::events::Events;
 use super::head::{
     Head, MAX_HEAD, content_length, head_too_long, last_token_is, names_token, parse_head,
 };
+use crate::measure::sample::Offset;
 
 /// A head that arrives in pieces is parsed again with each piece while it is short, so that
 /// garbage is known at once; a longer one only when a line has ended.
 const PARSE_EACH_PIECE_BELOW: usize = 1024;
-/// Space for a body is reserved up to here on the word of its `content-length`, in bytes.
-const MAX_RESERVE: u64 = 1024 * 1024;
 
 /// What the bytes of a response break: the protocol, or the limit on a body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,26 +39,19 @@ pub enum Unfinished {
     Malformed(Malformed),
 }
 
-/// Bytes of the body of an error that are kept unasked.
-const KEPT_OF_ERRORS: usize = 2048;
-
 /// Reads one response, in whatever pieces it arrives. Informational responses (1xx) are skipped.
 #[derive(Debug)]
 pub struct ResponseReader {
     has_no_body: bool,
-    max_body: u64,
-    /// Bytes of the body that are kept.
-    keep: usize,
     state: State,
     /// Whether any byte has been seen.
     begun: bool,
     /// A head whose end has not been seen.
     partial: Vec<u8>,
     keep_alive: bool,
-    body_length: u64,
     status: Option<u16>,
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: BodySink,
 }
 
 #[derive(Debug)]
@@ -73,30 +67,27 @@ enum State {
 
 impl ResponseReader {
     /// For the response to a request with `method`. A body of more than `max_body` bytes is
-    /// malformed; bodies are counted, and kept only with `keep_body`, but for the beginning of those
-    /// that come with an error status: they say what was wrong.
-    pub fn new(method: &Method, max_body: u64, keep_body: bool) -> Self {
+    /// malformed; bodies are counted, and kept only where they are `wanted`, but for the beginning of
+    /// those that come with an error status: they say what was wrong.
+    pub fn new(method: &Method, max_body: u64, wanted: Wanted) -> Self {
         ResponseReader {
             has_no_body: method == Method::HEAD,
-            max_body,
-            keep: if keep_body { usize::MAX } else { 0 },
             state: State::Head,
             begun: false,
             partial: Vec::new(),
             keep_alive: false,
-            body_length: 0,
             status: None,
             headers: HeaderMap::new(),
-            body: Vec::new(),
+            body: BodySink::new(wanted, max_body),
         }
     }
 
-    /// Takes the next bytes. `true` when the response is whole.
+    /// Takes the next bytes, which were read at `now`. `true` when the response is whole.
     ///
     /// # Errors
     /// The bytes break the protocol or the limit, or do not end where the response ends. The
     /// connection is of no more use then.
-    pub fn push(&mut self, mut input: &[u8]) -> Result<bool, Malformed> {
+    pub fn push(&mut self, mut input: &[u8], now: Offset) -> Result<bool, Malformed> {
         self.begun |= !input.is_empty();
         if let State::Head = self.state {
             match self.push_head(input)? {
@@ -104,7 +95,7 @@ impl ResponseReader {
                 None => return Ok(false),
             }
         }
-        self.push_body(&mut input)?;
+        self.push_body(&mut input, now)?;
         let whole = matches!(self.state, State::Whole);
         if whole && !input.is_empty() {
             return Err(Malformed::new(format!(
@@ -144,7 +135,7 @@ impl ResponseReader {
 
     /// How far the response has come, for messages.
     pub fn progress(&self) -> String {
-        let read = self.body_length;
+        let read = self.body.length();
         match &self.state {
             State::Head => format!("{} bytes of the response head", self.partial.len()),
             State::Length(left) => format!("{read} of {} body bytes", read + left),
@@ -161,9 +152,10 @@ impl ResponseReader {
         self.keep_alive
     }
 
-    /// Status, headers and, where it was to be kept, the body: what of them has come.
-    pub fn into_parts(self) -> (Option<u16>, HeaderMap, Bytes) {
-        (self.status, self.headers, Bytes::from(self.body))
+    /// Status, headers and, where they were wanted, body and events: what of them has come.
+    pub fn into_parts(self) -> (Option<u16>, HeaderMap, Bytes, Option<Events>) {
+        let (body, events) = self.body.into_parts();
+        (self.status, self.headers, body, events)
     }
 
     /// Returns what of `input` is left behind the head, once the head is whole.
@@ -218,9 +210,7 @@ impl ResponseReader {
 
     fn accept(&mut self, head: Head) -> Result<(), Malformed> {
         self.status = Some(head.status);
-        if head.status >= 400 {
-            self.keep = self.keep.max(KEPT_OF_ERRORS);
-        }
+        self.body.begin(head.status);
         self.keep_alive = if head.is_http_11 {
             !names_token(&head.headers, CONNECTION, "close")
         } else {
@@ -254,16 +244,14 @@ impl ResponseReader {
             None => Ok(State::UntilClose),
             Some(0) => Ok(State::Whole),
             Some(length) => {
-                self.check_limit(length)?;
-                let kept = self.keep.min(length.min(MAX_RESERVE) as usize);
-                self.body.reserve_exact(kept);
+                self.body.expect(length)?;
                 Ok(State::Length(length))
             }
         }
     }
 
     /// Takes of `input` what belongs to the body.
-    fn push_body(&mut self, input: &mut &[u8]) -> Result<(), Malformed> {
+    fn push_body(&mut self, input: &mut &[u8], now: Offset) -> Result<(), Malformed> {
         loop {
             let data = match &mut self.state {
                 State::Head | State::Whole => return Ok(()),
@@ -291,20 +279,7 @@ impl ResponseReader {
             if data.is_empty() {
                 return Ok(());
             }
-            self.body_length += data.len() as u64;
-            self.check_limit(self.body_length)?;
-            let room = self.keep.saturating_sub(self.body.len());
-            self.body.extend_from_slice(&data[..data.len().min(room)]);
+            self.body.push(data, now)?;
         }
-    }
-
-    fn check_limit(&self, length: u64) -> Result<(), Malformed> {
-        if length > self.max_body {
-            return Err(Malformed::new(format!(
-                "a body of at least {length} bytes is over the limit of {} bytes: --max-body raises it",
-                self.max_body
-            )));
-        }
-        Ok(())
     }
 }

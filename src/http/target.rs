@@ -36,11 +36,35 @@ pub struct HttpOptions {
     pub ca_file: Option<PathBuf>,
     /// Names and addresses that may be loaded although they are not loopback.
     pub allow_hosts: Vec<String>,
+    /// Which HTTP is spoken.
+    pub version: HttpVersion,
+    /// Connections that all users share; `None` where each has its own.
+    pub shared: Option<u32>,
+    /// Whether any certificate is accepted.
+    pub insecure: bool,
+}
+
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpVersion {
+    /// HTTP/1.1: one request at a time on a connection.
+    #[default]
+    Http1,
+    /// HTTP/2: many. Agreed on in the TLS handshake, or known beforehand where there is no TLS.
+    Http2,
 }
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        HttpOptions { max_body: DEFAULT_MAX_BODY, ca_file: None, allow_hosts: Vec::new() }
+        HttpOptions {
+            max_body: DEFAULT_MAX_BODY,
+            ca_file: None,
+            allow_hosts: Vec::new(),
+            version: HttpVersion::default(),
+            shared: None,
+            insecure: false,
+        }
     }
 }
 

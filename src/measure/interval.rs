@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::distribution::Distribution;
 use super::ledger::Ledger;
 use super::metric::Metric;
-use super::sample::{Bytes, Offset, Outcome, StepId};
+use super::sample::{Bytes, Offset, Outcome, Sample, StepId, Tokens};
 use super::summary::MeasuredWindow;
 
 /// Which part of the run a request belongs to, by its intended start.
@@ -92,6 +92,38 @@ pub struct Traffic {
     pub bytes: Bytes,
     /// Requests that opened a connection.
     pub connections_opened: u64,
+    /// Tokens.
+    #[serde(default)]
+    pub tokens: Tokens,
+    /// Requests that goodput limits were set for.
+    #[serde(default)]
+    pub judged: u64,
+    /// Those of them that succeeded within the limits.
+    #[serde(default)]
+    pub good: u64,
+}
+
+impl Traffic {
+    /// That of one request.
+    pub fn of(sample: &Sample) -> Traffic {
+        Traffic {
+            bytes: sample.bytes,
+            connections_opened: u64::from(sample.connect.is_some()),
+            tokens: sample.tokens.unwrap_or_default(),
+            judged: u64::from(sample.good.is_some()),
+            good: u64::from(sample.good == Some(true)),
+        }
+    }
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Traffic) {
+        self.bytes += other.bytes;
+        self.connections_opened += other.connections_opened;
+        self.tokens += other.tokens;
+        self.judged += other.judged;
+        self.good += other.good;
+    }
 }
 
 /// What was recorded between two moments.

@@ -17,15 +17,35 @@ pub struct Ledger {
     pub in_flight: i64,
     /// Requests that ended, by outcome, in the order of [`Outcome::ALL`]; [`Outcome::Dropped`]
     /// stays zero here, for those were never sent.
+    #[serde(deserialize_with = "by_outcome")]
     pub ended: [u64; Outcome::ALL.len()],
     /// Iterations that were begun.
     pub iterations_started: u64,
     /// Iterations that ran to their end with every request a success.
     pub iterations_ok: u64,
-    /// Iterations that ran to their end with a failed request.
+    /// Iterations that went on without some of a fan-out's requests, and came to their end.
+    #[serde(default)]
+    pub iterations_partial: u64,
+    /// Iterations that a failed request ended.
     pub iterations_failed: u64,
     /// Iterations that the stop of the run ended.
     pub iterations_cancelled: u64,
+    /// Iterations that were due and found no place among those in flight. They are not begun.
+    #[serde(default)]
+    pub iterations_dropped: u64,
+}
+
+/// Earlier versions knew fewer outcomes; those that they did not know are at the end.
+fn by_outcome<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<[u64; Outcome::ALL.len()], D::Error> {
+    let written = Vec::<u64>::deserialize(deserializer)?;
+    let mut ended = [0; Outcome::ALL.len()];
+    if written.len() > ended.len() {
+        return Err(serde::de::Error::invalid_length(written.len(), &"an outcome for each count"));
+    }
+    ended[..written.len()].copy_from_slice(&written);
+    Ok(ended)
 }
 
 /// A way in which the ledger does not balance.
@@ -94,7 +114,9 @@ impl Ledger {
         }
         self.iterations_started += other.iterations_started;
         self.iterations_ok += other.iterations_ok;
+        self.iterations_partial += other.iterations_partial;
         self.iterations_failed += other.iterations_failed;
         self.iterations_cancelled += other.iterations_cancelled;
+        self.iterations_dropped += other.iterations_dropped;
     }
 }

@@ -22,17 +22,38 @@ pub enum Metric {
     Tls,
     /// How late this client was.
     SendLag,
+    /// Intended start to the first chunk with content.
+    Ttft,
+    /// Request sent to the first chunk with content.
+    TtftFromSend,
+    /// Intended start to the first chunk with reasoning.
+    FirstReasoning,
+    /// Between one chunk of a stream and the next.
+    InterChunk,
+    /// First to last chunk, over the tokens after the first.
+    Tpot,
+    /// First chunk to whole body, over the tokens after the first: vLLM's and SGLang's TPOT, aiperf's ITL.
+    TpotToEnd,
+    /// Request sent to the last chunk, over all tokens: guidellm's TPOT.
+    TpotFromSend,
 }
 
 impl Metric {
     /// Every metric, in the order in which reports list them.
-    pub const ALL: [Metric; 6] = [
+    pub const ALL: [Metric; 13] = [
         Metric::ResponseTime,
         Metric::ServiceTime,
         Metric::FirstByte,
         Metric::Connect,
         Metric::Tls,
         Metric::SendLag,
+        Metric::Ttft,
+        Metric::TtftFromSend,
+        Metric::FirstReasoning,
+        Metric::InterChunk,
+        Metric::Tpot,
+        Metric::TpotToEnd,
+        Metric::TpotFromSend,
     ];
 
     /// The name in files.
@@ -44,6 +65,13 @@ impl Metric {
             Metric::Connect => "connect",
             Metric::Tls => "tls",
             Metric::SendLag => "send_lag",
+            Metric::Ttft => "ttft",
+            Metric::TtftFromSend => "ttft_from_send",
+            Metric::FirstReasoning => "first_reasoning",
+            Metric::InterChunk => "inter_chunk",
+            Metric::Tpot => "tpot",
+            Metric::TpotToEnd => "tpot_to_end",
+            Metric::TpotFromSend => "tpot_from_send",
         }
     }
 
@@ -56,6 +84,13 @@ impl Metric {
             Metric::Connect => "Connect",
             Metric::Tls => "TLS handshake",
             Metric::SendLag => "Send lag",
+            Metric::Ttft => "Time to first token",
+            Metric::TtftFromSend => "Time to first token, from the send",
+            Metric::FirstReasoning => "Time to first reasoning token",
+            Metric::InterChunk => "Inter-chunk latency",
+            Metric::Tpot => "Time per output token",
+            Metric::TpotToEnd => "Time per output token, to the end of the body",
+            Metric::TpotFromSend => "Time per output token, from the send",
         }
     }
 
@@ -80,11 +115,50 @@ impl Metric {
             Metric::SendLag => {
                 "from the moment a request should have started to the moment gander started it"
             }
+            Metric::Ttft => {
+                "from the intended start of the request to the first chunk with content; reasoning is not content"
+            }
+            Metric::TtftFromSend => {
+                "from the request handed to an open connection to the first chunk with content"
+            }
+            Metric::FirstReasoning => {
+                "from the intended start of the request to the first chunk with reasoning"
+            }
+            Metric::InterChunk => {
+                "between one chunk of a stream and the next, all gaps of all streams alike; a chunk may hold several tokens"
+            }
+            Metric::Tpot => {
+                "(last chunk - first chunk) / (output tokens - 1), one value a stream, tokens as the server reports them"
+            }
+            Metric::TpotToEnd => {
+                "(end of the body - first chunk) / (output tokens - 1), one value a stream"
+            }
+            Metric::TpotFromSend => {
+                "(last chunk - request sent) / output tokens, one value a stream; the time to the first token is in it"
+            }
         }
     }
 
-    /// The sample's value, where it has one.
+    /// Gives `take` each value that the sample has.
+    pub fn each(self, sample: &Sample, mut take: impl FnMut(Duration)) {
+        match (self, &sample.stream) {
+            (Metric::InterChunk, Some(stream)) => stream.gaps.iter().copied().for_each(take),
+            _ => {
+                if let Some(value) = self.of(sample) {
+                    take(value);
+                }
+            }
+        }
+    }
+
+    /// The sample's one value, where it has one; [`Metric::InterChunk`] has many, and none here.
     pub fn of(self, sample: &Sample) -> Option<Duration> {
+        let stream = sample.stream.as_deref();
+        // One token has no time between tokens.
+        let per_token = |time: Duration, tokens: fn(u64) -> u64| {
+            let tokens = tokens(sample.tokens?.output);
+            (tokens > 0).then(|| time.div_f64(tokens as f64))
+        };
         match self {
             Metric::ResponseTime => Some(sample.done.since(sample.scheduled)),
             Metric::ServiceTime => {
@@ -94,6 +168,17 @@ impl Metric {
             Metric::Connect => sample.connect,
             Metric::Tls => sample.tls,
             Metric::SendLag => sample.outcome.was_sent().then_some(sample.send_lag),
+            Metric::Ttft => Some(stream?.first_content?.since(sample.scheduled)),
+            Metric::TtftFromSend => Some(stream?.first_content?.since(sample.sent)),
+            Metric::FirstReasoning => Some(stream?.first_reasoning?.since(sample.scheduled)),
+            Metric::InterChunk => None,
+            Metric::Tpot => {
+                per_token(stream?.last?.since(stream?.first()?), |tokens| tokens.saturating_sub(1))
+            }
+            Metric::TpotToEnd => {
+                per_token(sample.done.since(stream?.first()?), |tokens| tokens.saturating_sub(1))
+            }
+            Metric::TpotFromSend => per_token(stream?.last?.since(sample.sent), |tokens| tokens),
         }
     }
 }

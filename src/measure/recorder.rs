@@ -78,10 +78,14 @@ pub struct Why<'a> {
 pub enum IterationEnd {
     /// Every request was a success.
     Ok,
-    /// A request failed.
+    /// It went on without some of a fan-out's requests, and came to its end.
+    Partial,
+    /// A failed request ended it.
     Failed,
     /// The stop of the run ended it.
     Cancelled,
+    /// It found no place among those in flight, and was not begun.
+    Dropped,
 }
 
 /// Records what happened.
@@ -213,8 +217,10 @@ impl Recorder {
         let ledger = &mut self.shard().ledger;
         match end {
             IterationEnd::Ok => ledger.iterations_ok += 1,
+            IterationEnd::Partial => ledger.iterations_partial += 1,
             IterationEnd::Failed => ledger.iterations_failed += 1,
             IterationEnd::Cancelled => ledger.iterations_cancelled += 1,
+            IterationEnd::Dropped => ledger.iterations_dropped += 1,
         }
     }
 
@@ -253,16 +259,13 @@ impl Shard {
         let step = &mut self.steps[usize::from(sample.step.0)];
         let group = step.groups.entry((phase, sample.outcome)).or_default();
         for (slot, metric) in group.metrics.iter_mut().zip(Metric::ALL) {
-            if let Some(value) = metric.of(sample) {
-                slot.get_or_insert_default().record(value);
-            }
+            metric.each(sample, |value| slot.get_or_insert_default().record(value));
         }
-        group.traffic.bytes += sample.bytes;
-        group.traffic.connections_opened += u64::from(sample.connect.is_some());
+        group.traffic += Traffic::of(sample);
         if window.contains(sample.done) {
             step.completed[sample.outcome.index()] += 1;
         }
-        if sample.outcome.is_failure() {
+        if sample.outcome.is_error() {
             self.record_error(sample, why);
         }
     }
@@ -310,9 +313,7 @@ impl StepShard {
             }
             let traffic = std::mem::take(&mut group.traffic);
             if traffic != Traffic::default() {
-                let sum = interval.traffic.entry((step, phase)).or_default();
-                sum.bytes += traffic.bytes;
-                sum.connections_opened += traffic.connections_opened;
+                *interval.traffic.entry((step, phase)).or_default() += traffic;
             }
         }
         for (outcome, count) in Outcome::ALL.into_iter().zip(&mut self.completed) {
@@ -382,6 +383,9 @@ mod tests {
             done: at(scheduled_ms + took_ms),
             bytes: Bytes { sent: 1, received: 2 },
             outcome,
+            stream: None,
+            tokens: None,
+            good: None,
         }
     }
 

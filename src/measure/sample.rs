@@ -69,15 +69,17 @@ pub enum Outcome {
     Incomplete,
     /// This machine ran out of file descriptors, ports or memory.
     ClientResource,
-    /// Due, but never sent: its template could not be filled in.
+    /// Due, but never sent: its template could not be filled in, or it found no place in flight.
     Dropped,
     /// Ended by the stop of the run.
     Cancelled,
+    /// An attempt that failed and was followed by another: its request counts where the last one ends.
+    Retried,
 }
 
 impl Outcome {
     /// Every outcome, in the order in which reports list them.
-    pub const ALL: [Outcome; 12] = [
+    pub const ALL: [Outcome; 13] = [
         Outcome::Ok,
         Outcome::CheckFailed,
         Outcome::HttpStatus,
@@ -90,6 +92,7 @@ impl Outcome {
         Outcome::ClientResource,
         Outcome::Dropped,
         Outcome::Cancelled,
+        Outcome::Retried,
     ];
 
     /// The name in files and reports.
@@ -107,6 +110,7 @@ impl Outcome {
             Outcome::ClientResource => "client resource",
             Outcome::Dropped => "dropped",
             Outcome::Cancelled => "cancelled",
+            Outcome::Retried => "retried",
         }
     }
 
@@ -127,6 +131,7 @@ impl Outcome {
             Outcome::ClientResource => "this machine had no file descriptors, ports or memory left",
             Outcome::Dropped => "due, but never sent",
             Outcome::Cancelled => "ended by the stop of the run",
+            Outcome::Retried => "an attempt that failed, and was made again",
         }
     }
 
@@ -135,9 +140,21 @@ impl Outcome {
         self == Outcome::Ok
     }
 
-    /// Whether the request failed: everything but a success and what the run itself ended.
+    /// Whether the request failed: everything but a success, what the run itself ended, and an
+    /// attempt that was made again.
     pub fn is_failure(self) -> bool {
-        !matches!(self, Outcome::Ok | Outcome::Cancelled)
+        !matches!(self, Outcome::Ok | Outcome::Cancelled | Outcome::Retried)
+    }
+
+    /// Whether a request came to its end by itself, well or not: what is neither cut off by the stop
+    /// of the run nor made again.
+    pub fn is_final(self) -> bool {
+        self.is_success() || self.is_failure()
+    }
+
+    /// Whether something went wrong that is worth an example: failures, and attempts made again.
+    pub fn is_error(self) -> bool {
+        self.is_failure() || self == Outcome::Retried
     }
 
     /// Whether the request was sent, or at least tried: everything but what was dropped.
@@ -174,6 +191,63 @@ pub struct Sample {
     pub bytes: Bytes,
     /// How it ended.
     pub outcome: Outcome,
+    /// When the chunks of its stream came, where the step asks for one.
+    pub stream: Option<Box<StreamTimes>>,
+    /// Tokens as the server reported them, where it did.
+    pub tokens: Option<Tokens>,
+    /// Whether it kept its step's goodput limits; `None` where the step has none.
+    pub good: Option<bool>,
+}
+
+/// When the chunks of one stream came. A chunk is an event that carries content or reasoning.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StreamTimes {
+    /// First chunk with content.
+    pub first_content: Option<Offset>,
+    /// First chunk with reasoning.
+    pub first_reasoning: Option<Offset>,
+    /// Last chunk of either kind.
+    pub last: Option<Offset>,
+    /// Times between one chunk and the next; chunks that came in one read are 0 apart.
+    pub gaps: Vec<Duration>,
+}
+
+impl StreamTimes {
+    /// First chunk of either kind.
+    pub fn first(&self) -> Option<Offset> {
+        self.first_content.into_iter().chain(self.first_reasoning).min()
+    }
+}
+
+/// Tokens of one request, or a sum of them, as servers reported them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Requests whose response reported its tokens.
+    pub reported: u64,
+    /// Tokens of prompts.
+    pub input: u64,
+    /// Those of the prompts' tokens that came from the server's cache.
+    pub cached: u64,
+    /// Tokens of completions.
+    pub output: u64,
+    /// Those of the completions' tokens that were reasoning.
+    pub reasoning: u64,
+    /// Requests whose tokens have a price.
+    pub priced: u64,
+    /// What these cost, in millionths of a millionth of the currency.
+    pub cost_pico: u64,
+}
+
+impl std::ops::AddAssign for Tokens {
+    fn add_assign(&mut self, other: Tokens) {
+        self.reported += other.reported;
+        self.input += other.input;
+        self.cached += other.cached;
+        self.output += other.output;
+        self.reasoning += other.reasoning;
+        self.priced += other.priced;
+        self.cost_pico += other.cost_pico;
+    }
 }
 
 /// Bytes of one exchange, or a sum of them.

@@ -34,10 +34,12 @@ impl Merged {
         }
         for (&(step, phase), traffic) in &interval.traffic {
             let sum = self.traffic.entry(step).or_default();
-            sum.connections_opened += traffic.connections_opened;
-            if phase == Phase::Measured {
-                sum.bytes += traffic.bytes;
-            }
+            *sum += match phase {
+                Phase::Measured => *traffic,
+                _ => {
+                    Traffic { connections_opened: traffic.connections_opened, ..Traffic::default() }
+                }
+            };
         }
         for (&slot, count) in &interval.completed {
             *self.completed.entry(slot).or_default() += count;
@@ -86,8 +88,7 @@ impl Merged {
         }
         let mut traffic = Traffic::default();
         for (_, part) in self.traffic.iter().filter(|(of, _)| is_wanted(**of)) {
-            traffic.bytes += part.bytes;
-            traffic.connections_opened += part.connections_opened;
+            traffic += *part;
         }
         let completed = |counts: fn(Outcome) -> bool| -> u64 {
             let of = self
@@ -98,7 +99,7 @@ impl Merged {
         };
         let rate = |count: u64| Some(count as f64 / window.filter(|w| !w.is_zero())?.as_secs_f64());
         Figures {
-            rps: rate(completed(|outcome| outcome != Outcome::Cancelled && outcome.was_sent())),
+            rps: rate(completed(|outcome| outcome.is_final() && outcome.was_sent())),
             ok_rps: rate(completed(Outcome::is_success)),
             latencies: Metric::ALL
                 .into_iter()

@@ -18,9 +18,9 @@ use crate::measure::ledger::Ledger;
 use crate::measure::metric::Metric;
 use crate::measure::recorder::Recorder;
 use crate::measure::resource::{Observed, ResourceSample};
-use crate::measure::sample::{Offset, Outcome};
+use crate::measure::sample::Offset;
 use crate::measure::summary::Latency;
-use crate::store::entry::{Entry, StoredInterval};
+use crate::store::entry::Entry;
 use crate::store::journal::Journal;
 
 use super::resources::Observer;
@@ -85,7 +85,7 @@ impl From<&Interval> for Second {
         let mut second =
             Second { start: interval.start, ended: 0, successes: Distribution::default() };
         for (key, distribution) in &interval.distributions {
-            if key.metric == Metric::ResponseTime && key.outcome != Outcome::Cancelled {
+            if key.metric == Metric::ResponseTime && key.outcome.is_final() {
                 second.ended += distribution.count();
                 if key.outcome.is_success() {
                     second.successes.merge(distribution);
@@ -167,7 +167,7 @@ impl Beat {
 
     fn beat(&mut self) -> Result<(), Error> {
         let interval = self.recorder.rotate(self.clock.now());
-        self.journal.append(&Entry::Interval(StoredInterval::from(&interval)))?;
+        self.journal.append(&Entry::Interval(Box::new((&interval).into())))?;
         let before = std::mem::take(&mut self.last_resources);
         self.observe()?;
         self.journal.sync()?;
@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
     use crate::measure::recorder::{Why, Window};
-    use crate::measure::sample::{Bytes, Sample, StepId};
+    use crate::measure::sample::{Bytes, Outcome, Sample, StepId};
 
     fn sample(outcome: Outcome) -> Sample {
         let at = |ms| Offset::from(Duration::from_millis(ms));
@@ -240,6 +240,9 @@ mod tests {
             done: at(20),
             bytes: Bytes::default(),
             outcome,
+            stream: None,
+            tokens: None,
+            good: None,
         }
     }
 

@@ -125,9 +125,15 @@ pub enum Unexpected {
     /// The status was wrong.
     #[error("{0}")]
     Status(String),
-    /// The status was right; headers or body were not.
+    /// The status was right; headers or body were not, or a stream carried an error.
     #[error("{0}")]
     Content(String),
+    /// A stream ended without its end marker.
+    #[error("{0}")]
+    Incomplete(String),
+    /// An event of a stream is not what it should be.
+    #[error("{0}")]
+    Malformed(String),
 }
 
 impl Expect {

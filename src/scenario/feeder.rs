@@ -51,8 +51,10 @@ impl Feeder {
     /// What the templates of one iteration see. A row is taken from a source when a template first
     /// asks for it: an iteration that uses no row of a source takes none.
     ///
-    /// `iteration` is the user's own count, from 0.
-    pub fn iteration(&self, user: u32, iteration: u64) -> Inputs {
+    /// `iteration` is the user's own count, from 0. `scope` is the user's: where several scenarios
+    /// run at once, each sees its own data.
+    pub fn iteration(&self, scope: u16, user: u32, iteration: u64) -> Inputs {
+        let _ = scope;
         let rows = self.0.data.sources.iter().map(|_| OnceLock::new()).collect();
         let generator = Mutex::new(stream(self.0.seed, user, iteration, Purpose::Template));
         Inputs(Arc::new(Bindings { feeder: self.clone(), user, iteration, generator, rows }))

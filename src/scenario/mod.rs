@@ -3,6 +3,7 @@
 //! `file` is what is written, `model` what is meant, `check` the way from one to the other. `template`
 //! and `feeder` make requests from it during a run, `expect` judges the responses.
 
+pub mod answer;
 mod check;
 pub mod data;
 mod digest;
@@ -16,13 +17,16 @@ mod json;
 pub mod json_path;
 pub mod model;
 mod position;
+pub mod price;
 pub mod random;
 pub mod render_error;
 mod rows;
 pub mod secret;
 pub mod slo;
 mod spelling;
+pub mod stream;
 pub mod template;
+mod usage;
 pub mod written;
 
 pub use embedded::Place;

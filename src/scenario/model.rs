@@ -9,9 +9,14 @@ use rand::{Rng, RngExt};
 use crate::measure::sample::StepId;
 use crate::schedule::{Stage, show_duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::data::DataSet;
+use super::json_path::JsonPath;
+use super::price::Prices;
 use super::secret::Redactions;
 use super::slo::Slo;
+use super::stream::StreamRules;
 use super::template::StepTemplate;
 
 /// A scenario: kinds of users, what they do, and what is expected of the target.
@@ -33,6 +38,16 @@ pub struct Scenario {
     pub slos: Vec<Slo>,
     /// Load to use where the command line names none.
     pub load: DefaultLoad,
+    /// The data source of which an iteration is one row, where iterations are counted as rows.
+    pub rows: Option<String>,
+    /// What may be used up.
+    pub budget: Budget,
+    /// What tokens cost.
+    pub prices: Prices,
+    /// The variant that was chosen, and what was set besides: as given on the command line.
+    pub variant: Option<String>,
+    /// `--set`, as given.
+    pub settings: Vec<String>,
     /// Hex SHA-256 of users, steps and data, the rows themselves included: two runs with the same
     /// digest, seed and load did the same work. Name, summary, service, rules and default load are
     /// not in it.
@@ -88,6 +103,8 @@ pub struct User {
     pub think: Think,
     /// What such a user does; one is drawn by weight for each iteration.
     pub transactions: Vec<Transaction>,
+    /// Which scenario's data it sees, where several run at once.
+    pub scope: u16,
 }
 
 impl User {
@@ -166,6 +183,97 @@ pub struct Step {
     pub timeout: Duration,
     /// What the response must be.
     pub expect: super::expect::Expect,
+    /// The requests of an iteration, where there may be more or fewer than one.
+    pub fan_out: Option<FanOut>,
+    /// Earlier steps of the transaction whose results the templates of this one see as lists.
+    pub after: Vec<StepId>,
+    /// Values of the response that later steps see.
+    pub extract: Vec<(String, Extract)>,
+    /// How a stream of events is read; `None` for a response that is read as a whole.
+    pub stream: Option<StreamRules>,
+    /// Where the tokens of a whole response are reported; a stream's are in its rules.
+    pub usage: Option<JsonPath>,
+    /// When a failed request is made again; `None` for never.
+    pub retry: Option<Retry>,
+    /// Rows in the response, where one request carries many.
+    pub rows: Option<RowsIn>,
+    /// Limits within which a request counts for goodput.
+    pub goodput: Option<Goodput>,
+}
+
+/// A step that makes a request for each element of a list, or of the cross product of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FanOut {
+    /// Names of data sources, joined steps or extracted lists. The last one varies fastest.
+    pub lists: Vec<String>,
+    /// Requests at the same time; at least 1.
+    pub concurrency: u32,
+    /// Whether one failed request fails the iteration. Requests that are due are made all the same.
+    pub all_or_nothing: bool,
+}
+
+/// Where in a response a value is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extract {
+    /// In its JSON body.
+    Json(JsonPath),
+    /// A header.
+    Header(String),
+    /// The whole body as text.
+    Body,
+    /// All content of a stream, joined.
+    Content,
+    /// All reasoning of a stream, joined.
+    Reasoning,
+}
+
+/// When and how often a failed request is made again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Retry {
+    /// Attempts, the first included; at least 2.
+    pub attempts: u32,
+    /// Statuses after which it is made again.
+    pub statuses: Vec<u16>,
+    /// Whether it is made again where there is no response: no connection, reset, timeout.
+    pub without_response: bool,
+    /// Wait before the second attempt; it doubles with each one more.
+    pub backoff: Duration,
+    /// Longest wait. A `Retry-After` that asks for more is not followed: the request fails.
+    pub longest: Duration,
+    /// Share (0 to 1) of the wait that is drawn anew each time, so that clients do not come in step.
+    pub jitter: f64,
+}
+
+/// Rows in a response that carries many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RowsIn {
+    /// The array of rows.
+    pub at: JsonPath,
+    /// A row with a value other than null here failed, and this value says why.
+    pub failed: Option<JsonPath>,
+}
+
+/// Limits within which a successful request counts for goodput; all that are given must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Goodput {
+    /// Response time.
+    pub response_time: Option<Duration>,
+    /// Time to first token.
+    pub ttft: Option<Duration>,
+    /// Time per output token.
+    pub tpot: Option<Duration>,
+}
+
+/// What may be used up; the run ends in good order when it is.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Budget {
+    /// Requests, attempts included. Never exceeded.
+    pub requests: Option<u64>,
+    /// Tokens of prompts and completions. Exceeded by what is in flight when it is used up.
+    pub tokens: Option<u64>,
+    /// Cost in the currency of the price table, exceeded as tokens are.
+    pub cost: Option<f64>,
 }
 
 /// Load to use where the command line names none.

@@ -226,7 +226,7 @@ impl StepTemplate {
                 Body::Json(pieces) => pieces.iter().all(|piece| matches!(piece, Piece::Literal(_))),
             };
         if constant {
-            let inputs = super::data::DataSet::default().feeder(0).iteration(0, 0);
+            let inputs = super::data::DataSet::default().feeder(0).iteration(0, 0, 0);
             parts.constant = parts.render(&inputs).ok();
         }
         StepTemplate(Arc::new(parts))

@@ -21,7 +21,7 @@ pub enum Entry {
     /// Always the first line.
     Start(Box<Start>),
     /// A second of the run.
-    Interval(StoredInterval),
+    Interval(Box<StoredInterval>),
     /// A look at a process tree.
     Resource(ResourceSample),
     /// Something a reader should know.

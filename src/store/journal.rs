@@ -142,7 +142,7 @@ fn add(run: &mut Run, entry: Entry) {
     match entry {
         // Only the first line is a start; a second one cannot be written.
         Entry::Start(_) => {}
-        Entry::Interval(interval) => run.intervals.push(interval),
+        Entry::Interval(interval) => run.intervals.push(*interval),
         Entry::Resource(sample) => run.resources.push(sample),
         Entry::Event(event) => run.events.push(event),
         Entry::End(end) => run.end = Some(end),

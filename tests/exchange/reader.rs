@@ -1,6 +1,8 @@
 //! A response is the same in whatever pieces it arrives.
 
+use gander::http::Wanted;
 use gander::http::response::ResponseReader;
+use gander::measure::sample::Offset;
 use http::Method;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,7 +14,7 @@ type Read = Result<(Option<u16>, Vec<(String, String)>, Vec<u8>, bool), String>;
 
 /// Pushes `bytes` in pieces that end at `cuts`, then ends the connection if need be.
 fn read(bytes: &[u8], cuts: &[usize]) -> Read {
-    let mut reader = ResponseReader::new(&Method::GET, LIMIT, true);
+    let mut reader = ResponseReader::new(&Method::GET, LIMIT, Wanted::Whole);
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     ends.push(bytes.len());
     ends.sort_unstable();
@@ -22,7 +24,7 @@ fn read(bytes: &[u8], cuts: &[usize]) -> Read {
             return Err("bytes after the end".to_owned());
         }
         if end > at {
-            whole = reader.push(&bytes[at..end]).map_err(|error| error.to_string())?;
+            whole = reader.push(&bytes[at..end], Offset(0)).map_err(|error| error.to_string())?;
             at = end;
         }
     }
@@ -30,7 +32,7 @@ fn read(bytes: &[u8], cuts: &[usize]) -> Read {
         reader.end().map_err(|error| format!("{error:?}"))?;
     }
     let keeps_alive = reader.keeps_alive();
-    let (status, headers, body) = reader.into_parts();
+    let (status, headers, body, _) = reader.into_parts();
     let headers =
         headers.iter().map(|(name, value)| (name.to_string(), format!("{value:?}"))).collect();
     Ok((status, headers, body.to_vec(), keeps_alive))
@@ -142,12 +144,15 @@ proptest! {
 
 #[test]
 fn a_body_is_counted_but_kept_only_if_asked() {
-    let mut reader = ResponseReader::new(&Method::GET, 5, false);
-    assert_eq!(reader.push(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n12345"), Ok(true));
+    let mut reader = ResponseReader::new(&Method::GET, 5, Wanted::Nothing);
+    assert_eq!(
+        reader.push(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n12345", Offset(0)),
+        Ok(true)
+    );
     assert!(reader.into_parts().2.is_empty());
-    let mut reader = ResponseReader::new(&Method::GET, 5, false);
-    assert_eq!(reader.push(b"HTTP/1.1 200 OK\r\n\r\n12345"), Ok(false));
-    assert!(reader.push(b"6").unwrap_err().to_string().contains("limit of 5 bytes"));
+    let mut reader = ResponseReader::new(&Method::GET, 5, Wanted::Nothing);
+    assert_eq!(reader.push(b"HTTP/1.1 200 OK\r\n\r\n12345", Offset(0)), Ok(false));
+    assert!(reader.push(b"6", Offset(0)).unwrap_err().to_string().contains("limit of 5 bytes"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gander::clock::Clock;
+use gander::http::Wanted;
 use gander::http::{Connection, Exchange, ExchangeOptions, HttpOptions, HttpTarget, Request};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
@@ -149,7 +150,7 @@ impl Client {
             headers: &self.headers,
             body: &self.body,
         };
-        let options = ExchangeOptions { timeout: self.timeout, keep_body: true };
+        let options = ExchangeOptions { timeout: self.timeout, wanted: Wanted::Whole };
         let exchange = self.connection.exchange(request, options).await;
         in_order(&exchange);
         exchange

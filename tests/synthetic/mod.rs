@@ -114,6 +114,9 @@ impl Scene {
                     done: at(moment + seconds),
                     bytes: Bytes { sent: 312, received: 540 },
                     outcome,
+                    stream: None,
+                    tokens: None,
+                    good: None,
                 },
                 failure,
             ));
@@ -270,6 +273,9 @@ impl Scene {
                         method: (*method).to_owned(),
                         path: (*path).to_owned(),
                         timeout: secs(30.0),
+                        streams: false,
+                        fans_out: false,
+                        goodput: None,
                     })
                     .collect(),
                 slos: vec![],
@@ -295,6 +301,12 @@ impl Scene {
                 },
                 seed: 42,
                 threads: 2,
+                rows: None,
+                budget: Default::default(),
+                prices: Default::default(),
+                variant: None,
+                settings: Vec::new(),
+                http: Default::default(),
                 command_line: ["gander", "load", "--users", "10"].map(str::to_owned).into(),
             },
             environment: Environment {

@@ -3,9 +3,9 @@
 use crate::plan::{PlanRecord, TransactionRecord, UserRecord};
 use crate::report::format;
 use crate::report::model::{Block, Cell, Column, Section, Table, Text, Tone};
-use crate::schedule::{ClosedLoad, Stage};
+use crate::schedule::LoadModel;
 
-use super::Source;
+use super::{Source, load};
 
 /// Who measured, when, where, and how to do it again.
 pub fn provenance(source: &Source<'_>) -> Section {
@@ -58,17 +58,17 @@ pub fn configuration(source: &Source<'_>) -> Section {
     }
     let mut apart = format!(
         "warm-up ({}) and cool-down ({}) are recorded apart",
-        format::duration(load.warm_up),
-        format::duration(load.cool_down)
+        format::duration(load.warm_up()),
+        format::duration(load.cool_down())
     );
-    if load.warm_up.is_zero() && load.cool_down.is_zero() {
+    if load.warm_up().is_zero() && load.cool_down().is_zero() {
         apart = "no warm-up, no cool-down".to_owned();
     }
     let window = source.window();
     let mut facts: Vec<(&str, Text)> = vec![
         ("Scenario", plan.scenario.as_str().into()),
         ("Target", origin),
-        ("Load", Text::from(format!("closed: {}", source.load_in_words()))),
+        ("Load", Text::from(format!("{}: {}", load.name(), load::in_words(load)))),
         (
             "Measured part",
             Text::from(format!(
@@ -85,7 +85,7 @@ pub fn configuration(source: &Source<'_>) -> Section {
             Text::from(format::counted(plan.threads as u64, "worker thread", "worker threads")),
         ),
     ];
-    if let Some(iterations) = load.iterations {
+    if let Some(iterations) = load.iterations() {
         let limit = format::counted(iterations, "iteration", "iterations");
         facts.push(("Limit", Text::from(format!("{limit} over all users"))));
     }
@@ -94,7 +94,7 @@ pub fn configuration(source: &Source<'_>) -> Section {
 }
 
 /// How long a request may take, and what is still under way at the end.
-fn timeouts(plan: &PlanRecord, load: &ClosedLoad) -> String {
+fn timeouts(plan: &PlanRecord, load: &LoadModel) -> String {
     let mut all: Vec<_> = plan.steps.iter().map(|step| step.timeout).collect();
     all.sort_unstable();
     all.dedup();
@@ -107,22 +107,8 @@ fn timeouts(plan: &PlanRecord, load: &ClosedLoad) -> String {
             format::duration(*last)
         ),
     };
-    let drain = format::duration(load.drain);
+    let drain = format::duration(load.drain());
     format!("{of_requests}{drain} after the end for requests in flight")
-}
-
-/// A stage in words.
-pub fn stage(stage: &Stage) -> String {
-    let users = format::counted(u64::from(stage.users), "user", "users");
-    match (stage.ramp.is_zero(), stage.hold.is_zero()) {
-        (true, _) => format!("{users} for {}", format::duration(stage.hold)),
-        (false, true) => format!("{users} reached within {}", format::duration(stage.ramp)),
-        (false, false) => format!(
-            "{users} reached within {}, kept for {}",
-            format::duration(stage.ramp),
-            format::duration(stage.hold)
-        ),
-    }
 }
 
 fn users(users: &[UserRecord]) -> Table {

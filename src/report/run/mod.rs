@@ -4,6 +4,7 @@ mod charts;
 mod context;
 mod latency;
 mod ledger;
+mod load;
 mod notes;
 mod outcomes;
 mod overview;
@@ -17,7 +18,7 @@ use crate::measure::resource::Observed;
 use crate::measure::summary::{MeasuredWindow, Summary};
 use crate::plan::PlanRecord;
 use crate::plan::Stop;
-use crate::schedule::{ClosedLoad, LoadModel};
+use crate::schedule::LoadModel;
 use crate::store::run::Run;
 
 use super::format;
@@ -88,23 +89,8 @@ impl Source<'_> {
         &self.run.start.plan
     }
 
-    fn load(&self) -> &ClosedLoad {
-        let LoadModel::Closed(load) = &self.plan().load;
-        load
-    }
-
-    /// Users over time, or iterations, in words.
-    fn load_in_words(&self) -> String {
-        let load = self.load();
-        if let (Some(iterations), [only]) = (load.iterations, load.stages.as_slice()) {
-            let users = format::counted(u64::from(only.users), "user", "users");
-            return format!(
-                "{} by {users}",
-                format::counted(iterations, "iteration", "iterations")
-            );
-        }
-        let stages: Vec<_> = load.stages.iter().map(context::stage).collect();
-        stages.join(", then ")
+    fn load(&self) -> &LoadModel {
+        &self.plan().load
     }
 
     fn summary(&self) -> &Summary {
@@ -147,7 +133,7 @@ impl Source<'_> {
         };
         let lasted = lasted(end.at.since(Default::default()));
         match end.stop {
-            Stop::Duration | Stop::Iterations => None,
+            Stop::Duration | Stop::Iterations | Stop::Budget => None,
             Stop::Interrupted => Some(format!("interrupted {lasted}")),
             Stop::Terminated => Some(format!("terminated {lasted}")),
             Stop::TargetEnded => Some(format!("ended {lasted}, when the target did")),

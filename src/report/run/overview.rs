@@ -6,7 +6,7 @@ use crate::measure::resource::Observed;
 use crate::report::format;
 use crate::report::model::{Block, Column, Section, Table, Text, Tone};
 
-use super::Source;
+use super::{Source, load};
 
 /// The title says it where a run is not valid or not whole.
 pub fn title(source: &Source<'_>) -> String {
@@ -33,7 +33,7 @@ pub fn subtitle(source: &Source<'_>) -> Vec<Text> {
 /// The load and the target, by which one report is told from another.
 fn what(source: &Source<'_>) -> Text {
     let target = &source.plan().target;
-    Text::from(format!("{}, against ", source.load_in_words()))
+    Text::from(format!("{}, against ", load::in_words(source.load())))
         .code(&target.url)
         .plain(format!(", {}", target.origin))
 }
@@ -109,8 +109,8 @@ pub fn key_figures(source: &Source<'_>) -> Section {
     let of_all = format::counted(total.count(), "request", "requests");
     fact("Failures", format!("{} of {of_all} ({share})", format::count(total.failed())));
     fact("Load", {
-        let users = format::counted(u64::from(source.load().peak_users()), "user", "users");
-        format!("{users}, measured for {}", format::duration(source.window().length()))
+        let size = load::size(source.load());
+        format!("{size}, measured for {}", format::duration(source.window().length()))
     });
     for (who, name) in [(Observed::Target, "Target"), (Observed::Generator, "Generator")] {
         let used = source.resources(who);

@@ -17,7 +17,7 @@ impl Scenario {
     ///
     /// One for each step that cannot be rendered.
     pub fn preview(&self, seed: u64) -> Result<Vec<Rendered>, ScenarioError> {
-        let inputs = self.data.feeder(seed).iteration(0, 0);
+        let inputs = self.data.feeder(seed).iteration(0, 0, 0);
         let mut rendered = Vec::new();
         let mut diagnostics = Vec::new();
         for step in &self.steps {
@@ -35,7 +35,7 @@ impl Checker<'_> {
     /// variables may be unset until a run begins.
     pub(super) fn render_all(&mut self) {
         let error = |step: &Step, data: &DataSet| {
-            let inputs = data.feeder(0).iteration(0, 0);
+            let inputs = data.feeder(0).iteration(0, 0, 0);
             let error = step.template.render(&inputs).err()?;
             (!error.unset_variable).then_some(*error.diagnostic)
         };

@@ -23,7 +23,8 @@ use crate::scenario::digest::digest;
 use crate::scenario::embedded::{Found, Place};
 use crate::scenario::errors::{Diagnostic, ScenarioError, Spot};
 use crate::scenario::file::{LoadFile, ScenarioFile, SloFile, StepFile, TransactionFile, UserFile};
-use crate::scenario::model::{DefaultLoad, Scenario, Step, Think, Transaction, User};
+use crate::scenario::model::{Budget, DefaultLoad, Scenario, Step, Think, Transaction, User};
+use crate::scenario::price::Prices;
 use crate::scenario::secret::Variables;
 use crate::scenario::slo::Slo;
 use crate::scenario::written::At;
@@ -107,6 +108,11 @@ impl<'a> Checker<'a> {
             load,
             steps: self.steps,
             data: self.data,
+            rows: None,
+            budget: Budget::default(),
+            prices: Prices::default(),
+            variant: None,
+            settings: Vec::new(),
         })
     }
 
@@ -219,7 +225,13 @@ impl<'a> Checker<'a> {
         let think = think.and_then(|text| self.think(&text)).unwrap_or_default();
         let steps = steps.into_iter().filter_map(|step| self.named_step(step, common)).collect();
         let transaction = Transaction { name: self.found.name.clone(), weight: 1, steps };
-        vec![User { name: "user".to_owned(), weight: 1, think, transactions: vec![transaction] }]
+        vec![User {
+            name: "user".to_owned(),
+            weight: 1,
+            think,
+            transactions: vec![transaction],
+            scope: 0,
+        }]
     }
 
     fn user(
@@ -242,7 +254,7 @@ impl<'a> Checker<'a> {
             .into_iter()
             .filter_map(|transaction| self.transaction(transaction, &mut names, common))
             .collect();
-        Some(User { name: name?, weight, think, transactions })
+        Some(User { name: name?, weight, think, transactions, scope: 0 })
     }
 
     fn transaction(

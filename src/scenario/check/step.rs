@@ -73,6 +73,14 @@ impl Checker<'_> {
             template: StepTemplate::new(parts),
             timeout: timeout?,
             expect: expect?,
+            fan_out: None,
+            after: Vec::new(),
+            extract: Vec::new(),
+            stream: None,
+            usage: None,
+            retry: None,
+            rows: None,
+            goodput: None,
         });
         number
     }

@@ -1,0 +1,202 @@
+//! What every command that applies load does: start the target once, then make one run after
+//! another, each with a run folder of its own.
+
+use std::io::{Write, stderr};
+use std::sync::Arc;
+
+use jiff::Zoned;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::flow::{Context, Halt};
+use crate::http::HttpTarget;
+use crate::measure::recorder::{Recorder, Window};
+use crate::measure::resource::Observed;
+use crate::observe::environment::environment;
+use crate::observe::lag::TimerLag;
+use crate::observe::monitor::Monitor;
+use crate::observe::resources::Observer;
+use crate::plan::{Ending, Plan, Stop, Target};
+use crate::schedule::{LoadModel, show_duration};
+use crate::store::entry::{End, Entry, SCHEMA_VERSION, Start};
+use crate::store::folder::RunFolder;
+use crate::store::journal::Journal;
+use crate::target::Launched;
+use crate::{engine, measure::summary::MeasuredWindow};
+
+use super::output::Output;
+use super::progress::Progress;
+use super::signals;
+
+/// A target, and the signals that end a run against it.
+pub struct Bench {
+    launched: Launched,
+    ends: mpsc::Sender<Ending>,
+    interrupts: mpsc::Receiver<Ending>,
+    /// Open files that this process may have.
+    files: Option<u64>,
+}
+
+impl Bench {
+    /// Takes the signals over and starts the target. To be called once in a process.
+    pub fn set_up(target: &Target) -> Result<Bench, Error> {
+        let (ends, interrupts) = signals::install()?;
+        let files = allow_many_files();
+        let launched = Launched::start(target, &signals::is_interrupted);
+        signals::check()?;
+        Ok(Bench { launched: launched?, ends, interrupts, files })
+    }
+
+    /// Makes one run; its run folder is whole, but for the report, when this returns. A run that was
+    /// interrupted is no error.
+    pub fn measure(&mut self, plan: Plan, output: &Output) -> Result<RunFolder, Error> {
+        let launched = &self.launched;
+        let target = Arc::new(HttpTarget::new(&launched.url, plan.http.clone())?);
+        let runtime = runtime(plan.threads)?;
+        let probed = runtime.block_on(target.probe());
+        if let Err(error) = signals::check().and(probed) {
+            // Dropped, it would wait for a name that is still being resolved.
+            runtime.shutdown_background();
+            return Err(error);
+        }
+        let (folder, journal) = open_folder(&plan, launched)?;
+        if output.shows_progress() {
+            announce(&plan, launched, &folder, self.files);
+        }
+        let ends = (self.ends.clone(), &mut self.interrupts);
+        let ended = drive(plan, launched, target, &runtime, journal, ends, output);
+        runtime.shutdown_background();
+        ended.map(|()| folder)
+    }
+
+    /// Stops a target that gander started.
+    pub fn take_down(self) {
+        self.launched.stop();
+    }
+}
+
+fn runtime(threads: usize) -> Result<Runtime, Error> {
+    let runtime = match threads {
+        // Cheaper than a pool of one: no hand-over between threads.
+        1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        _ => {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+        }
+    };
+    runtime.map_err(|e| Error::CannotRun(format!("cannot start the generator's threads: {e}")))
+}
+
+/// Raises the limit on open files as far as this process may; says what it is then.
+fn allow_many_files() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, the old limit stays, and running out of it is reported as such.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current
+}
+
+fn open_folder(plan: &Plan, launched: &Launched) -> Result<(RunFolder, Journal), Error> {
+    let now = Zoned::now();
+    let name = format!("{}-{}", now.strftime("%Y-%m-%dT%H-%M-%S"), plan.scenario.name);
+    let folder = RunFolder::create(&plan.reports, &name)?;
+    let mut journal = Journal::create(folder.path())?;
+    journal.append(&Entry::Start(Box::new(Start {
+        schema_version: SCHEMA_VERSION,
+        started_at: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        plan: plan.record(launched.record.clone()),
+        environment: environment(),
+    })))?;
+    journal.sync()?;
+    Ok((folder, journal))
+}
+
+fn announce(plan: &Plan, launched: &Launched, folder: &RunFolder, files: Option<u64>) {
+    let load = &plan.load;
+    let until = match load.iterations() {
+        Some(iterations) => format!("{iterations} iterations"),
+        None => show_duration(load.duration()),
+    };
+    let size = match load {
+        LoadModel::Closed(load) => format!("{} users", load.peak_users()),
+        LoadModel::Open(_) => "arrivals".to_owned(),
+    };
+    let mut text = format!(
+        "{}: {size} for {until} against {} ({}); recording to {}\n",
+        plan.scenario.name,
+        launched.url,
+        launched.record.origin,
+        folder.path().display(),
+    );
+    let needed = u64::from(load.most_in_flight()) + 64;
+    if let Some(files) = files.filter(|files| *files < needed) {
+        text += &format!(
+            "warning: {needed} open files are needed and {files} are allowed: raise the limit with \
+             `ulimit -n {needed}`\n"
+        );
+    }
+    // Standard error that is closed must not end the run.
+    let _ = stderr().write_all(text.as_bytes());
+}
+
+/// Applies the load; the journal holds the run, and is closed, when this returns.
+fn drive(
+    plan: Plan,
+    launched: &Launched,
+    target: Arc<HttpTarget>,
+    runtime: &Runtime,
+    journal: Journal,
+    (ends, interrupts): (mpsc::Sender<Ending>, &mut mpsc::Receiver<Ending>),
+    output: &Output,
+) -> Result<(), Error> {
+    let (planned, iterations) = (plan.load.duration(), plan.load.iterations());
+    // One shard for each worker, and one for the thread that drives the runtime.
+    let threads = plan.threads + 1;
+    let recorder =
+        Arc::new(Recorder::new(plan.scenario.steps.len(), threads, Window::not_yet_open()));
+    let feeder = plan.scenario.data.feeder(plan.seed);
+    let halt = Halt::default();
+    let clock = Clock::start();
+    let wall = Zoned::now();
+
+    let lag = TimerLag::default();
+    runtime.spawn(lag.clone().watch(clock, halt.abort.clone()));
+    let mut observers = vec![Observer::this_process().with_timer_lag(lag)];
+    observers.extend(launched.record.pid.map(|pid| Observer::tree(Observed::Target, pid)));
+    let on_failure = ends.clone();
+    let monitor = Monitor::start(Arc::clone(&recorder), clock, journal, observers, move || {
+        // Full only where the run is ending already.
+        let _ = on_failure.try_send(Stop::Failed.into());
+    });
+    let redactions = plan.scenario.redactions().clone();
+    let watch = launched.watch(move |said| {
+        let said = redactions.redact(&said);
+        let reason = format!("the target ended during the run{said}");
+        let _ = ends.try_send(Ending::because(Stop::TargetEnded, reason));
+    });
+    let progress = output
+        .shows_progress()
+        .then(|| Progress::start(monitor.snapshots.clone(), planned, iterations));
+
+    let recorded = Arc::clone(&recorder);
+    let context = Arc::new(Context { plan, clock, recorder, target, feeder, halt });
+    let outcome = runtime.block_on(engine::run(context, interrupts));
+    let at = clock.now();
+    drop(watch);
+    let file = monitor.finish();
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    let mut file = file?;
+    let Ending { stop, reason } =
+        outcome.unwrap_or_else(|error| Ending::because(Stop::Failed, error.to_string()));
+    let window = MeasuredWindow {
+        start: recorded.window().start().min(at),
+        end: recorded.window().end().min(at),
+    };
+    let clock_shift_seconds =
+        (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN) - at.as_secs_f64();
+    file.append(&Entry::End(End { stop, reason, at, window, clock_shift_seconds }))?;
+    file.sync()
+}

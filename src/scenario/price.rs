@@ -1,0 +1,46 @@
+//! What tokens cost.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::sample::Tokens;
+
+/// Prices of models, in one currency.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Prices {
+    /// What the figures are in: `USD`, say.
+    pub currency: String,
+    /// By model; the longest name with which a response's model begins is its price. An empty name
+    /// is the price of every other model.
+    pub models: Vec<(String, Price)>,
+}
+
+/// Price of one model's tokens, in the currency for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Price {
+    /// Tokens of prompts.
+    pub input: f64,
+    /// Those of them that came from the server's cache; as `input` where it is left out.
+    pub cached: Option<f64>,
+    /// Tokens of completions, reasoning included.
+    pub output: f64,
+}
+
+impl Prices {
+    /// The price of `model`.
+    pub fn of(&self, model: &str) -> Option<&Price> {
+        let fitting = self.models.iter().filter(|(name, _)| model.starts_with(name.as_str()));
+        fitting.max_by_key(|(name, _)| name.len()).map(|(_, price)| price)
+    }
+}
+
+impl Price {
+    /// What `tokens` cost, in millionths of a millionth of the currency.
+    pub fn pico(&self, tokens: &Tokens) -> u64 {
+        let cached = tokens.cached.min(tokens.input);
+        let of = |count: u64, price: f64| count as f64 * price * 1e6;
+        let all = of(tokens.input - cached, self.input)
+            + of(cached, self.cached.unwrap_or(self.input))
+            + of(tokens.output, self.output);
+        all.round() as u64
+    }
+}

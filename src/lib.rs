@@ -17,5 +17,6 @@ pub mod plan;
 pub mod report;
 pub mod scenario;
 pub mod schedule;
+pub mod stats;
 pub mod store;
 pub mod target;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::distribution::Distribution;
 use super::ledger::Ledger;
 use super::metric::Metric;
+use super::rows::Rows;
 use super::sample::{Bytes, Offset, Outcome, Sample, StepId, Tokens};
 use super::summary::MeasuredWindow;
 
@@ -110,7 +111,8 @@ impl Traffic {
             bytes: sample.bytes,
             connections_opened: u64::from(sample.connect.is_some()),
             tokens: sample.tokens.unwrap_or_default(),
-            judged: u64::from(sample.good.is_some()),
+            // An attempt that was made again is not what counts.
+            judged: u64::from(sample.good.is_some() && sample.outcome.is_final()),
             good: u64::from(sample.good == Some(true)),
         }
     }
@@ -122,6 +124,35 @@ impl std::ops::AddAssign for Traffic {
         self.connections_opened += other.connections_opened;
         self.tokens += other.tokens;
         self.judged += other.judged;
+        self.good += other.good;
+    }
+}
+
+/// What the responses of one step brought that ended inside the measured window, whatever their
+/// intended start and their outcome: throughput.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Delivered {
+    /// Tokens of prompts.
+    pub input: u64,
+    /// Tokens of completions.
+    pub output: u64,
+    /// Requests that succeeded within their goodput limits.
+    pub good: u64,
+}
+
+impl Delivered {
+    /// That of one request.
+    pub fn of(sample: &Sample) -> Delivered {
+        let tokens = sample.tokens.unwrap_or_default();
+        let good = u64::from(sample.good == Some(true));
+        Delivered { input: tokens.input, output: tokens.output, good }
+    }
+}
+
+impl std::ops::AddAssign for Delivered {
+    fn add_assign(&mut self, other: Delivered) {
+        self.input += other.input;
+        self.output += other.output;
         self.good += other.good;
     }
 }
@@ -143,8 +174,12 @@ pub struct Interval {
     pub traffic: BTreeMap<(StepId, Phase), Traffic>,
     /// Requests that ended inside the measured window, whatever their intended start: throughput.
     pub completed: BTreeMap<(StepId, Outcome), u64>,
+    /// What requests brought that ended inside the measured window.
+    pub delivered: BTreeMap<StepId, Delivered>,
     /// Errors.
     pub errors: BTreeMap<ErrorKey, ErrorRecord>,
+    /// Rows.
+    pub rows: Rows,
     /// Totals of the run up to `end`.
     pub ledger: Ledger,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rows::IterationEnd;
 use super::sample::Outcome;
 
 /// Totals since the start of the run.
@@ -33,6 +34,10 @@ pub struct Ledger {
     /// Iterations that were due and found no place among those in flight. They are not begun.
     #[serde(default)]
     pub iterations_dropped: u64,
+    /// Iterations that were begun and have not ended; `None` in records of earlier versions, which
+    /// did not count them.
+    #[serde(default)]
+    pub iterations_under_way: Option<i64>,
 }
 
 /// Earlier versions knew fewer outcomes; those that they did not know are at the end.
@@ -71,9 +76,48 @@ pub enum Imbalance {
         /// Requests in flight.
         in_flight: i64,
     },
+    /// `iterations started = ok + partial + failed + cancelled + under way` fails.
+    #[error("{started} iterations were begun, but {ended} ended and {under_way} are under way")]
+    Iterations {
+        /// Iterations begun.
+        started: u64,
+        /// Iterations ended.
+        ended: u64,
+        /// Iterations under way.
+        under_way: i64,
+    },
 }
 
 impl Ledger {
+    /// An iteration begins.
+    pub fn begin_iteration(&mut self) {
+        self.iterations_started += 1;
+        *self.iterations_under_way.get_or_insert(0) += 1;
+    }
+
+    /// An iteration ended. One that was dropped was never begun.
+    pub fn end_iteration(&mut self, end: IterationEnd) {
+        let count = match end {
+            IterationEnd::Ok => &mut self.iterations_ok,
+            IterationEnd::Partial => &mut self.iterations_partial,
+            IterationEnd::Failed => &mut self.iterations_failed,
+            IterationEnd::Cancelled => &mut self.iterations_cancelled,
+            IterationEnd::Dropped => &mut self.iterations_dropped,
+        };
+        *count += 1;
+        if end != IterationEnd::Dropped {
+            *self.iterations_under_way.get_or_insert(0) -= 1;
+        }
+    }
+
+    /// Iterations that were begun and ended.
+    pub fn iterations_ended(&self) -> u64 {
+        self.iterations_ok
+            + self.iterations_partial
+            + self.iterations_failed
+            + self.iterations_cancelled
+    }
+
     /// Requests that ended, whatever their outcome.
     pub fn ended_total(&self) -> u64 {
         self.ended.iter().sum()
@@ -90,7 +134,8 @@ impl Ledger {
         self.dropped + failed.map(|outcome| self.ended_in(outcome)).sum::<u64>()
     }
 
-    /// Checks `scheduled = sent + dropped` and `sent = sum of outcomes + in flight`.
+    /// Checks `scheduled = sent + dropped`, `sent = sum of outcomes + in flight`, and
+    /// `iterations started = ended + under way`.
     pub fn check(&self) -> Result<(), Imbalance> {
         let Ledger { scheduled, dropped, sent, in_flight, .. } = *self;
         if scheduled != sent + dropped {
@@ -99,6 +144,12 @@ impl Ledger {
         let ended = self.ended_total();
         if i128::from(sent) != i128::from(ended) + i128::from(in_flight) {
             return Err(Imbalance::Sent { sent, ended, in_flight });
+        }
+        let (started, ended) = (self.iterations_started, self.iterations_ended());
+        if let Some(under_way) = self.iterations_under_way
+            && i128::from(started) != i128::from(ended) + i128::from(under_way)
+        {
+            return Err(Imbalance::Iterations { started, ended, under_way });
         }
         Ok(())
     }
@@ -118,5 +169,8 @@ impl Ledger {
         self.iterations_failed += other.iterations_failed;
         self.iterations_cancelled += other.iterations_cancelled;
         self.iterations_dropped += other.iterations_dropped;
+        if let Some(under_way) = other.iterations_under_way {
+            *self.iterations_under_way.get_or_insert(0) += under_way;
+        }
     }
 }

@@ -32,7 +32,8 @@ pub enum Metric {
     InterChunk,
     /// First to last chunk, over the tokens after the first.
     Tpot,
-    /// First chunk to whole body, over the tokens after the first: vLLM's and SGLang's TPOT, aiperf's ITL.
+    /// First chunk to whole body, over the tokens after the first: what tools call TPOT whose clock
+    /// runs to the end of the stream.
     TpotToEnd,
     /// Request sent to the last chunk, over all tokens: guidellm's TPOT.
     TpotFromSend,

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod metric;
 pub mod recorder;
 pub mod resource;
+pub mod rows;
 pub mod sample;
 pub mod summary;
 pub mod validity;

@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::distribution::Distribution;
-use super::interval::{ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
+use super::interval::{Delivered, ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
 use super::ledger::Ledger;
 use super::metric::Metric;
+pub use super::rows::IterationEnd;
+use super::rows::{Effort, Row, Rows};
 use super::sample::{Offset, Outcome, Sample, StepId};
 use super::summary::MeasuredWindow;
 
@@ -73,21 +75,6 @@ pub struct Why<'a> {
     pub message: &'a str,
 }
 
-/// How an iteration ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IterationEnd {
-    /// Every request was a success.
-    Ok,
-    /// It went on without some of a fan-out's requests, and came to its end.
-    Partial,
-    /// A failed request ended it.
-    Failed,
-    /// The stop of the run ended it.
-    Cancelled,
-    /// It found no place among those in flight, and was not begun.
-    Dropped,
-}
-
 /// Records what happened.
 #[derive(Debug)]
 pub struct Recorder {
@@ -109,6 +96,7 @@ struct Shard {
     /// Indexed by step, then phase and outcome.
     steps: Vec<StepShard>,
     errors: BTreeMap<ErrorKey, ErrorRecord>,
+    rows: Rows,
     ledger: Ledger,
 }
 
@@ -116,6 +104,7 @@ struct Shard {
 struct StepShard {
     groups: BTreeMap<(Phase, Outcome), Group>,
     completed: [u64; Outcome::ALL.len()],
+    delivered: Delivered,
 }
 
 /// Requests of one step, phase and outcome.
@@ -209,18 +198,27 @@ impl Recorder {
 
     /// An iteration begins.
     pub fn begin_iteration(&self) {
-        self.shard().ledger.iterations_started += 1;
+        self.shard().ledger.begin_iteration();
     }
 
-    /// An iteration ended.
+    /// An iteration that was begun has ended; [`Recorder::record_row`] says how long it took.
     pub fn end_iteration(&self, end: IterationEnd) {
-        let ledger = &mut self.shard().ledger;
-        match end {
-            IterationEnd::Ok => ledger.iterations_ok += 1,
-            IterationEnd::Partial => ledger.iterations_partial += 1,
-            IterationEnd::Failed => ledger.iterations_failed += 1,
-            IterationEnd::Cancelled => ledger.iterations_cancelled += 1,
-            IterationEnd::Dropped => ledger.iterations_dropped += 1,
+        self.shard().ledger.end_iteration(end);
+    }
+
+    /// A row ended: an iteration, or one of those that a response carried.
+    pub fn record_row(&self, row: &Row<'_>) {
+        let phase = self.window.phase_of(row.due);
+        let inside = self.window.contains(row.done);
+        self.shard().rows.record(row, phase, inside);
+    }
+
+    /// An iteration was due at `due`, stood for so many data rows, and is not begun.
+    pub fn drop_iteration(&self, due: Offset, rows: u64) {
+        self.end_iteration(IterationEnd::Dropped);
+        let (end, effort) = (IterationEnd::Dropped, Effort::default());
+        for _ in 0..rows {
+            self.record_row(&Row { end, due, done: due, effort, failure: None });
         }
     }
 
@@ -264,6 +262,7 @@ impl Shard {
         group.traffic += Traffic::of(sample);
         if window.contains(sample.done) {
             step.completed[sample.outcome.index()] += 1;
+            step.delivered += Delivered::of(sample);
         }
         if sample.outcome.is_error() {
             self.record_error(sample, why);
@@ -290,6 +289,7 @@ impl Shard {
         for (step, shard) in (0u16..).map(StepId).zip(&mut self.steps) {
             shard.drain_into(step, interval);
         }
+        self.rows.drain_into(&mut interval.rows);
         for (key, record) in std::mem::take(&mut self.errors) {
             match interval.errors.get_mut(&key) {
                 Some(seen) => seen.merge(&record),
@@ -315,6 +315,10 @@ impl StepShard {
             if traffic != Traffic::default() {
                 *interval.traffic.entry((step, phase)).or_default() += traffic;
             }
+        }
+        let delivered = std::mem::take(&mut self.delivered);
+        if delivered != Delivered::default() {
+            *interval.delivered.entry(step).or_default() += delivered;
         }
         for (outcome, count) in Outcome::ALL.into_iter().zip(&mut self.completed) {
             if *count > 0 {

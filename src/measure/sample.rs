@@ -213,6 +213,20 @@ pub struct StreamTimes {
 }
 
 impl StreamTimes {
+    /// Adds a chunk that came at `at`, with content, reasoning or both.
+    pub fn chunk(&mut self, at: Offset, content: bool, reasoning: bool) {
+        if let Some(before) = self.last {
+            self.gaps.push(at.since(before));
+        }
+        self.last = Some(at);
+        if content {
+            self.first_content.get_or_insert(at);
+        }
+        if reasoning {
+            self.first_reasoning.get_or_insert(at);
+        }
+    }
+
     /// First chunk of either kind.
     pub fn first(&self) -> Option<Offset> {
         self.first_content.into_iter().chain(self.first_reasoning).min()
@@ -236,6 +250,13 @@ pub struct Tokens {
     pub priced: u64,
     /// What these cost, in millionths of a millionth of the currency.
     pub cost_pico: u64,
+}
+
+impl Tokens {
+    /// What the requests that have a price cost, in the currency; `None` where none has one.
+    pub fn cost(&self) -> Option<f64> {
+        (self.priced > 0).then(|| self.cost_pico as f64 / 1e12)
+    }
 }
 
 impl std::ops::AddAssign for Tokens {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::distribution::Distribution;
-use super::interval::{Interval, Phase, Traffic};
+use super::interval::{Delivered, Interval, Phase, Traffic};
 use super::metric::Metric;
+use super::rows::{RowFigures, Rows};
 use super::sample::{Offset, Outcome, StepId};
 
 /// Everything recorded in the measured part of a run, merged over time. How many connections were
@@ -21,6 +22,10 @@ pub struct Merged {
     pub traffic: BTreeMap<StepId, Traffic>,
     /// Requests that ended inside the measured window, by step and outcome.
     pub completed: BTreeMap<(StepId, Outcome), u64>,
+    /// What requests brought that ended inside the measured window, by step.
+    pub delivered: BTreeMap<StepId, Delivered>,
+    /// Rows of the whole run.
+    pub rows: Rows,
 }
 
 impl Merged {
@@ -44,6 +49,10 @@ impl Merged {
         for (&slot, count) in &interval.completed {
             *self.completed.entry(slot).or_default() += count;
         }
+        for (&step, sum) in &interval.delivered {
+            *self.delivered.entry(step).or_default() += *sum;
+        }
+        self.rows.merge(&interval.rows);
     }
 
     /// The distribution of `metric` over successes, of one step or of all.
@@ -58,6 +67,24 @@ impl Merged {
             true => self.all_of(step, metric, |_| true),
             false => self.successes(step, metric),
         }
+    }
+
+    /// Percentiles of `metric` over the steps that are wanted, in which failures count as infinite.
+    pub fn adjusted(&self, metric: Metric, is_wanted: impl Fn(StepId) -> bool) -> Option<Adjusted> {
+        let (mut successes, mut failed) = (Distribution::default(), 0);
+        for (&(step, of, outcome), distribution) in &self.distributions {
+            if !is_wanted(step) {
+                continue;
+            }
+            if of == metric && outcome.is_success() {
+                successes.merge(distribution);
+            }
+            // Every request has a response time, however it ended.
+            if of == Metric::ResponseTime && outcome.is_failure() {
+                failed += distribution.count();
+            }
+        }
+        Adjusted::of(&successes, failed)
     }
 
     fn all_of(
@@ -98,7 +125,15 @@ impl Merged {
             of.map(|(_, count)| count).sum()
         };
         let rate = |count: u64| Some(count as f64 / window.filter(|w| !w.is_zero())?.as_secs_f64());
+        let mut delivered = Delivered::default();
+        for (_, part) in self.delivered.iter().filter(|(of, _)| is_wanted(**of)) {
+            delivered += *part;
+        }
+        let reported = traffic.tokens.reported > 0 || delivered.output > 0;
         Figures {
+            input_tokens_per_s: rate(delivered.input).filter(|_| reported),
+            output_tokens_per_s: rate(delivered.output).filter(|_| reported),
+            good_per_s: rate(delivered.good).filter(|_| traffic.judged > 0),
             rps: rate(completed(|outcome| outcome.is_final() && outcome.was_sent())),
             ok_rps: rate(completed(Outcome::is_success)),
             latencies: Metric::ALL
@@ -128,8 +163,20 @@ pub struct Figures {
     pub ok_rps: Option<f64>,
     /// Latencies of successes; of opening connections: of every request of the whole run that did.
     pub latencies: BTreeMap<Metric, Latency>,
-    /// Bytes of the measured part, connections opened in the whole run.
+    /// Bytes, tokens and goodput of the measured part (by intended start), connections opened in the
+    /// whole run.
     pub traffic: Traffic,
+    /// Tokens of prompts a second: of all responses that ended in the measured window and reported
+    /// their tokens, over its length. `None` where none did.
+    #[serde(default)]
+    pub input_tokens_per_s: Option<f64>,
+    /// The same of completions.
+    #[serde(default)]
+    pub output_tokens_per_s: Option<f64>,
+    /// Requests a second that ended in the measured window as successes within their goodput limits;
+    /// `None` where no request had limits.
+    #[serde(default)]
+    pub good_per_s: Option<f64>,
 }
 
 impl Figures {
@@ -151,6 +198,12 @@ impl Figures {
     /// Failures as a share (0 to 1) of all requests that ended by themselves.
     pub fn failure_share(&self) -> Option<f64> {
         (self.count() > 0).then(|| self.failed() as f64 / self.count() as f64)
+    }
+
+    /// Requests within their goodput limits as a share (0 to 1) of those that limits were set for.
+    pub fn good_share(&self) -> Option<f64> {
+        let (good, judged) = (self.traffic.good, self.traffic.judged);
+        (judged > 0).then(|| good as f64 / judged as f64)
     }
 
     /// The figures of one latency.
@@ -193,6 +246,51 @@ impl Latency {
     }
 }
 
+/// Percentiles of requests that succeeded and requests that failed, a failure counting as infinitely
+/// slow: what a client meets that must have an answer. A percentile that falls among failures is
+/// infinite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adjusted {
+    /// Successes that have the latency.
+    pub succeeded: u64,
+    /// Failures of whatever kind, what was due and never sent included.
+    pub failed: u64,
+    /// In milliseconds; `None` where it is infinite.
+    pub p50_ms: Option<f64>,
+    /// As `p50_ms`.
+    pub p90_ms: Option<f64>,
+    /// As `p50_ms`.
+    pub p95_ms: Option<f64>,
+    /// As `p50_ms`.
+    pub p99_ms: Option<f64>,
+    /// As `p50_ms`.
+    pub p999_ms: Option<f64>,
+}
+
+impl Adjusted {
+    /// `successes`, and `failed` values above all of them; `None` where there is neither.
+    pub fn of(successes: &Distribution, failed: u64) -> Option<Adjusted> {
+        let succeeded = successes.count();
+        let all = succeeded + failed;
+        let percentile = |q: f64| {
+            // The rank among all: the smallest with at least a share q at or below it. A product such
+            // as 0.07 * 100 may come out a little above a whole number.
+            let rank = (q * all as f64 - 1e-6).ceil().max(1.0);
+            let share = (rank - 0.5) / succeeded as f64;
+            (rank <= succeeded as f64).then(|| successes.quantile(share).map(ms)).flatten()
+        };
+        (all > 0).then(|| Adjusted {
+            succeeded,
+            failed,
+            p50_ms: percentile(0.50),
+            p90_ms: percentile(0.90),
+            p95_ms: percentile(0.95),
+            p99_ms: percentile(0.99),
+            p999_ms: percentile(0.999),
+        })
+    }
+}
+
 /// Milliseconds.
 pub fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
@@ -229,6 +327,9 @@ pub struct Summary {
     pub total: Figures,
     /// Each step, in the order of the scenario.
     pub steps: Vec<Figures>,
+    /// Rows; `None` where none was due in the measured part, or an earlier version recorded none.
+    #[serde(default)]
+    pub rows: Option<RowFigures>,
 }
 
 impl Summary {
@@ -241,6 +342,49 @@ impl Summary {
             steps: (0..steps)
                 .map(|step| merged.figures(Some(StepId(step as u16)), length))
                 .collect(),
+            rows: merged.rows.figures(length),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// By definition: sort everything, failures last, and take the rank.
+        #[test]
+        fn failures_are_slower_than_every_success(
+            times in proptest::collection::vec(1u64..2_000, 0..120),
+            failed in 0u64..120,
+        ) {
+            let mut successes = Distribution::default();
+            times.iter().for_each(|&us| successes.record(Duration::from_micros(us)));
+            let mut sorted: Vec<Option<u64>> = times.iter().copied().map(Some).collect();
+            sorted.sort_unstable();
+            sorted.extend((0..failed).map(|_| None));
+            let Some(adjusted) = Adjusted::of(&successes, failed) else {
+                prop_assert!(sorted.is_empty());
+                return Ok(());
+            };
+            for (per_mille, found) in [
+                (500, adjusted.p50_ms),
+                (900, adjusted.p90_ms),
+                (950, adjusted.p95_ms),
+                (990, adjusted.p99_ms),
+                (999, adjusted.p999_ms),
+            ] {
+                let rank = (sorted.len() * per_mille).div_ceil(1000).max(1);
+                match (sorted[rank - 1], found) {
+                    (None, None) => {}
+                    (Some(us), Some(ms)) => {
+                        prop_assert!((ms * 1000.0 - us as f64).abs() <= us as f64 * 0.001 + 0.1);
+                    }
+                    other => prop_assert!(false, "{per_mille}: {other:?}"),
+                }
+            }
         }
     }
 }

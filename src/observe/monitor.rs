@@ -18,6 +18,7 @@ use crate::measure::ledger::Ledger;
 use crate::measure::metric::Metric;
 use crate::measure::recorder::Recorder;
 use crate::measure::resource::{Observed, ResourceSample};
+use crate::measure::rows::Effort;
 use crate::measure::sample::Offset;
 use crate::measure::summary::Latency;
 use crate::store::entry::Entry;
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub users: u32,
     /// Requests that ended per second, over the last seconds.
     pub rps: f64,
+    /// Rows that ended per second, over the last seconds; `None` where each is one request.
+    pub rows_per_second: Option<f64>,
     /// Latency of successes over the last seconds.
     pub latency: Option<Latency>,
     /// Totals since the start.
@@ -76,14 +79,26 @@ struct Second {
     start: Offset,
     /// Requests that ended by themselves.
     ended: u64,
+    /// Rows that ended by themselves, and what they took.
+    rows: u64,
+    effort: Effort,
     /// Response times of successes.
     successes: Distribution,
 }
 
 impl From<&Interval> for Second {
     fn from(interval: &Interval) -> Self {
-        let mut second =
-            Second { start: interval.start, ended: 0, successes: Distribution::default() };
+        let mut second = Second {
+            start: interval.start,
+            ended: 0,
+            rows: 0,
+            effort: Effort::default(),
+            successes: Distribution::default(),
+        };
+        for (_, group) in interval.rows.groups.iter().filter(|((_, end), _)| end.is_by_itself()) {
+            second.rows += group.times.count();
+            second.effort += group.effort;
+        }
         for (key, distribution) in &interval.distributions {
             if key.metric == Metric::ResponseTime && key.outcome.is_final() {
                 second.ended += distribution.count();
@@ -192,12 +207,17 @@ impl Beat {
         let mut latency = Distribution::default();
         self.recent.iter().for_each(|second| latency.merge(&second.successes));
         let ended: u64 = self.recent.iter().map(|second| second.ended).sum();
+        let rows: u64 = self.recent.iter().map(|second| second.rows).sum();
+        let mut effort = Effort::default();
+        self.recent.iter().for_each(|second| effort += second.effort);
+        let are_rows = effort.requests > rows || effort.in_responses > 0;
         let start = self.recent.front().map_or(last.start, |first| first.start);
         let span = last.end.since(start).as_secs_f64();
         let snapshot = Snapshot {
             at: last.end,
             users: last.users,
             rps: if span > 0.0 { ended as f64 / span } else { 0.0 },
+            rows_per_second: (are_rows && span > 0.0).then(|| rows as f64 / span),
             latency: Latency::of(&latency),
             ledger: last.ledger,
             target_cpu: self.processors(before, Observed::Target),

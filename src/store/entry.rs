@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measure::distribution::{Damaged, EncodedDistribution};
-use crate::measure::interval::{ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
+use crate::measure::interval::{Delivered, ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
 use crate::measure::ledger::Ledger;
 use crate::measure::metric::Metric;
 use crate::measure::resource::ResourceSample;
+use crate::measure::rows::StoredRows;
 use crate::measure::sample::{Offset, Outcome, StepId};
 use crate::measure::summary::MeasuredWindow;
 use crate::plan::{PlanRecord, Stop};
@@ -103,8 +104,14 @@ pub struct StoredInterval {
     pub traffic: Vec<(StepId, Phase, Traffic)>,
     /// Requests that ended inside the measured window.
     pub completed: Vec<(StepId, Outcome, u64)>,
+    /// What requests brought that ended inside the measured window.
+    #[serde(default)]
+    pub delivered: Vec<(StepId, Delivered)>,
     /// Errors.
     pub errors: Vec<(ErrorKey, ErrorRecord)>,
+    /// Rows.
+    #[serde(default)]
+    pub rows: StoredRows,
     /// Totals of the run up to `end`.
     pub ledger: Ledger,
 }
@@ -127,7 +134,9 @@ impl From<&Interval> for StoredInterval {
                 .map(|(&(step, phase), &sum)| (step, phase, sum))
                 .collect(),
             completed: interval.completed.iter().map(|(&(step, how), &n)| (step, how, n)).collect(),
+            delivered: interval.delivered.iter().map(|(&step, &sum)| (step, sum)).collect(),
             errors: interval.errors.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            rows: (&interval.rows).into(),
             ledger: interval.ledger,
         }
     }
@@ -155,7 +164,9 @@ impl StoredInterval {
             distributions,
             traffic: self.traffic.iter().map(|&(step, phase, sum)| ((step, phase), sum)).collect(),
             completed: self.completed.iter().map(|&(step, how, n)| ((step, how), n)).collect(),
+            delivered: self.delivered.iter().copied().collect(),
             errors: self.errors.iter().cloned().collect(),
+            rows: self.rows.decode()?,
             ledger: self.ledger,
         })
     }

@@ -5,4 +5,6 @@ pub mod entry;
 pub mod folder;
 pub mod journal;
 pub mod run;
+pub mod selftest;
+pub mod sweep;
 pub mod views;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, Value};
@@ -43,8 +44,23 @@ impl Order {
 pub struct DataSet {
     pub(super) sources: Arc<[DataSource]>,
     pub(super) environment: Value,
+    /// What rows iterations are.
+    pub(super) row_source: Option<RowSource>,
     /// What takes the values of `environment` out of texts.
     pub(super) redactions: Redactions,
+    /// Where several scenarios run at once: what the others see, from scope 1 on.
+    pub(super) others: Vec<DataSet>,
+}
+
+/// The source of which each iteration takes rows at its beginning.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowSource {
+    /// Its place among the sources.
+    pub index: usize,
+    /// Rows of an iteration; none where each iteration is one row.
+    pub batch: Option<NonZeroU32>,
+    /// Rows that all iterations together take; none where nobody says.
+    pub limit: Option<u64>,
 }
 
 impl DataSet {
@@ -91,10 +107,17 @@ impl DataSet {
         self.sources.iter().position(|source| source.name == name)
     }
 
+    /// Most rows of an iteration, for the rows of `rows`: no more than there are, so that none is in
+    /// a batch twice.
+    pub(super) fn rows_at_once(&self, rows: RowSource) -> u64 {
+        let batch = rows.batch.map_or(1, |batch| u64::from(batch.get()));
+        batch.min(self.sources[rows.index].len() as u64)
+    }
+
     /// Hands out rows for one run. Two feeders of one seed hand out the same rows to the same
     /// iterations, except that `next` and `shuffle` follow the order in which iterations ask.
     pub fn feeder(&self, seed: u64) -> Feeder {
-        Feeder::new(self.clone(), seed)
+        Feeder::new(self, seed)
     }
 }
 
@@ -166,14 +189,6 @@ impl Columns {
         self.names.push(Arc::clone(&name));
         self.index.insert(name, self.names.len() - 1);
         self.names.len() - 1
-    }
-
-    pub fn contains(&self, name: &str) -> bool {
-        self.index.contains_key(name)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -12,12 +12,25 @@ use super::template::{Body, Engine, HeaderText, Piece, Text};
 /// think times, steps, expectations, and the rows themselves. Not in it: name, summary, rules, the
 /// load (which a run records apart), and the service (before and after do the same work).
 pub(super) fn digest(users: &[User], steps: &[Step], data: &DataSet) -> String {
-    let workload = json!({
+    let mut workload = json!({
         "users": users.iter().map(|user| user_form(user, steps)).collect::<Value>(),
         "steps": steps.iter().map(step_form).collect::<Value>(),
         "data": data.sources().iter().map(source_form).collect::<Value>(),
     });
+    if let Some(rows) = data.row_source {
+        let name = &data.sources()[rows.index].name;
+        workload["rows"] = match rows.batch {
+            None => json!(name),
+            Some(batch) => json!({ "from": name, "batch": batch }),
+        };
+    }
     sha256(workload.to_string().as_bytes())
+}
+
+/// The digest of workloads that run at once, each with its weight.
+pub(super) fn of_all<'a>(parts: impl Iterator<Item = (&'a str, u32)>) -> String {
+    let parts = parts.map(|(digest, weight)| json!({ "digest": digest, "weight": weight }));
+    sha256(parts.collect::<Value>().to_string().as_bytes())
 }
 
 fn user_form(user: &User, steps: &[Step]) -> Value {
@@ -57,7 +70,7 @@ fn step_form(step: &Step) -> Value {
             })
             .collect(),
     };
-    json!({
+    let mut form = json!({
         "name": step.name,
         "method": step.method.as_str(),
         "path": text_form(&parts.engine, &parts.path),
@@ -65,7 +78,26 @@ fn step_form(step: &Step) -> Value {
         "body": body,
         "timeout_ms": step.timeout.as_secs_f64() * 1e3,
         "expect": step.expect,
-    })
+    });
+    // What a step does not have leaves no trace: a key that the language gains changes the digest
+    // of no scenario without it.
+    let after: Vec<u16> = step.after.iter().map(|id| id.0).collect();
+    let more = [
+        ("fan_out", json!(step.fan_out)),
+        ("after", json!(after)),
+        ("extract", json!(step.extract)),
+        ("stream", json!(step.stream)),
+        ("usage", json!(step.usage)),
+        ("retry", json!(step.retry)),
+        ("rows", json!(step.rows)),
+        ("goodput", json!(step.goodput)),
+    ];
+    for (key, value) in more {
+        if !value.is_null() && value != json!([]) {
+            form[key] = value;
+        }
+    }
+    form
 }
 
 fn text_form(engine: &Engine, text: &Text) -> Value {

@@ -2,13 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::answer::Answer;
+use super::feeder::Inputs;
 use super::json_path::JsonPath;
 use super::secret::Redactions;
+use super::template::{Engine, TemplateId};
 
 /// Characters of a body that a message quotes.
 const EXCERPT: usize = 120;
@@ -19,7 +23,9 @@ pub struct Expect {
     pub(super) status: Vec<StatusRule>,
     #[serde(serialize_with = "header_names")]
     pub(super) headers: Vec<(HeaderName, HeaderRule)>,
-    pub(super) body_contains: Option<String>,
+    pub(super) body_contains: Option<Pattern>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream_contains: Option<Pattern>,
     pub(super) json: Vec<(JsonPath, Vec<JsonRule>)>,
     /// Those of the whole scenario; they are complete once all of its steps are read.
     #[serde(skip)]
@@ -53,15 +59,55 @@ impl fmt::Display for StatusRule {
     }
 }
 
+/// A text that is expected: one that is fixed, or a template that sees what the request saw.
+#[derive(Clone)]
+pub(super) enum Pattern {
+    Fixed(String),
+    Made { engine: Arc<Engine>, id: TemplateId },
+}
+
+impl Pattern {
+    fn text(&self, inputs: &Inputs) -> Result<Cow<'_, str>, String> {
+        match self {
+            Pattern::Fixed(text) => Ok(Cow::Borrowed(text)),
+            Pattern::Made { engine, id } => engine
+                .render(id, inputs)
+                .map(Cow::Owned)
+                .map_err(|error| format!("what is expected cannot be filled in: {error}")),
+        }
+    }
+}
+
+/// As written; a template is told from a text that looks like one.
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Pattern::Fixed(text) => serializer.serialize_str(text),
+            Pattern::Made { engine, id } => {
+                serializer.collect_map([("template", engine.source(id))])
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Fixed(text) => write!(f, "{text:?}"),
+            Pattern::Made { engine, id } => write!(f, "template {:?}", engine.source(id)),
+        }
+    }
+}
+
 /// What a header must be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) enum HeaderRule {
     Equals(String),
-    Contains(String),
+    Contains(Pattern),
 }
 
 /// What a value must be.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) enum JsonRule {
     /// Of this type.
     Type(JsonType),
@@ -69,6 +115,11 @@ pub(super) enum JsonRule {
     JsonText,
     /// This value; numbers are equal where their values are (1 and 1.0).
     Equals(Value),
+    /// The value that this template makes: JSON where it is one expression, else a string.
+    EqualsMade {
+        pattern: Pattern,
+        is_json: bool,
+    },
     /// Elements, entries or characters.
     Length(u64),
     Min(f64),
@@ -147,10 +198,12 @@ impl Expect {
     /// # Errors
     ///
     /// The first thing that is not as expected.
-    pub fn check(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<(), Unexpected> {
-        self.check_status(status, body).map_err(|why| Unexpected::Status(self.redacted(why)))?;
-        self.check_headers(headers)
-            .and_then(|()| self.check_body(body))
+    pub fn check(&self, answer: &Answer<'_>, inputs: &Inputs) -> Result<(), Unexpected> {
+        self.check_status(answer.status, answer.body)
+            .map_err(|why| Unexpected::Status(self.redacted(why)))?;
+        self.check_headers(answer.headers, inputs)
+            .and_then(|()| self.check_body(answer, inputs))
+            .and_then(|()| self.check_stream(answer, inputs))
             .map_err(|why| Unexpected::Content(self.redacted(why)))
     }
 
@@ -166,7 +219,7 @@ impl Expect {
         Ok(())
     }
 
-    fn check_headers(&self, headers: &HeaderMap) -> Result<(), String> {
+    fn check_headers(&self, headers: &HeaderMap, inputs: &Inputs) -> Result<(), String> {
         for (name, rule) in &self.headers {
             let Some(found) = headers.get(name) else {
                 return Err(format!("header {name} is missing"));
@@ -175,7 +228,8 @@ impl Expect {
             let (holds, expected) = match rule {
                 HeaderRule::Equals(right) => (found == right.as_str(), format!("`{right}`")),
                 HeaderRule::Contains(part) => {
-                    (found.contains(part.as_str()), format!("it to contain `{part}`"))
+                    let part = part.text(inputs)?;
+                    (found.contains(&*part), format!("it to contain `{part}`"))
                 }
             };
             if !holds {
@@ -186,30 +240,49 @@ impl Expect {
         Ok(())
     }
 
-    fn check_body(&self, body: &[u8]) -> Result<(), String> {
-        if let Some(part) = &self.body_contains
-            && !contains(body, part.as_bytes())
-        {
-            let body = self.excerpt(body);
-            return Err(format!("the body does not contain `{}`: {body}", part.escape_debug()));
-        }
-        if self.json.is_empty() {
+    /// A stream that is no success anyway is not looked into.
+    fn check_stream(&self, answer: &Answer<'_>, inputs: &Inputs) -> Result<(), String> {
+        let streamed = answer.stream.filter(|stream| stream.problem.is_none());
+        let (Some(part), Some(streamed)) = (&self.stream_contains, streamed) else { return Ok(()) };
+        let part = part.text(inputs)?;
+        if streamed.content.contains(&*part) {
             return Ok(());
         }
-        let json: Value = serde_json::from_slice(body)
-            .map_err(|error| format!("the body is not JSON ({error}): {}", self.excerpt(body)))?;
+        let content = self.excerpt(streamed.content.as_bytes());
+        Err(format!("the content does not contain `{}`: {content}", part.escape_debug()))
+    }
+
+    fn check_body(&self, answer: &Answer<'_>, inputs: &Inputs) -> Result<(), String> {
+        let body = answer.body;
+        if let Some(part) = &self.body_contains {
+            let part = part.text(inputs)?;
+            if !contains(body, part.as_bytes()) {
+                let body = self.excerpt(body);
+                return Err(format!("the body does not contain `{}`: {body}", part.escape_debug()));
+            }
+        }
         for (path, rules) in &self.json {
-            let value = path
-                .find(&json)
-                .map_err(|missing| format!("{path}: {missing}; body: {}", self.excerpt(body)))?;
+            let value = self.value_at(path, answer)?;
             for rule in rules {
-                self.check_value(rule, value).map_err(|why| format!("{path}: {why}"))?;
+                self.check_value(rule, value, inputs).map_err(|why| format!("{path}: {why}"))?;
             }
         }
         Ok(())
     }
 
-    fn check_value(&self, rule: &JsonRule, value: &Value) -> Result<(), String> {
+    /// The value at a path of a JSON body; or what is there instead.
+    pub(super) fn value_at<'a>(
+        &self,
+        path: &JsonPath,
+        answer: &'a Answer<'_>,
+    ) -> Result<&'a Value, String> {
+        let body = || self.excerpt(answer.body);
+        let json =
+            answer.json().map_err(|error| format!("the body is not JSON ({error}): {}", body()))?;
+        path.find(json).map_err(|missing| format!("{path}: {missing}; body: {}", body()))
+    }
+
+    fn check_value(&self, rule: &JsonRule, value: &Value, inputs: &Inputs) -> Result<(), String> {
         let kind = JsonType::of(value).name();
         let found =
             |expected: String| Err(format!("expected {expected}, found {}", self.shown(value)));
@@ -223,6 +296,14 @@ impl Expect {
             },
             JsonRule::Equals(right) if equal(right, value) => Ok(()),
             JsonRule::Equals(right) => found(format!("{right}")),
+            JsonRule::EqualsMade { pattern, is_json } => {
+                let made = pattern.text(inputs)?;
+                let right = match is_json {
+                    true => serde_json::from_str(&made).map_err(|error| error.to_string())?,
+                    false => Value::from(made),
+                };
+                if equal(&right, value) { Ok(()) } else { found(format!("{right}")) }
+            }
             JsonRule::Length(right) => {
                 let (length, unit) = match value {
                     Value::Array(items) => (items.len(), "element"),
@@ -268,7 +349,7 @@ impl Expect {
         self.redactions.excerpt(body, EXCERPT)
     }
 
-    fn redacted(&self, message: String) -> String {
+    pub(super) fn redacted(&self, message: String) -> String {
         match self.redactions.redact(&message) {
             Cow::Owned(redacted) => redacted,
             Cow::Borrowed(_) => message,

@@ -8,8 +8,17 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::schedule::Spread;
+
 use super::data::Order;
-use super::written::{At, ListOr, Node, TextOr};
+use super::written::{At, CountOr, ListOr, Names, Node, SwitchOr, TextOr};
+
+mod more;
+
+pub use more::{
+    BatchFile, BudgetFile, EndFile, ExtractFile, FanKeys, GoodputFile, PriceFile, ResponseKeys,
+    RetryFile, RowsFile, StreamFile,
+};
 
 /// A gander scenario: kinds of users, what they do, and what is expected of the target.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,8 +37,18 @@ pub struct ScenarioFile {
     /// source that its steps use.
     #[serde(default)]
     pub data: BTreeMap<At<String>, At<ListOr<DataFile>>>,
+    /// The data source of which an iteration is one row: each iteration takes exactly one, at its
+    /// beginning. Its order is next or shuffle. Or a table, `{ from = "row", batch = 10 }`: an
+    /// iteration takes up to so many. Templates see them as the list `rows`.
+    pub rows: Option<At<TextOr<BatchFile>>>,
     /// Load to use where the command line names none.
     pub load: Option<LoadFile>,
+    /// What may be used up; the run ends in good order when it is.
+    pub budget: Option<BudgetFile>,
+    /// What tokens cost: `currency`, and a table for each model whose name begins so (`default` for
+    /// every other one), as in `[price."gpt-4o"]`.
+    #[serde(default)]
+    pub price: BTreeMap<At<String>, At<TextOr<PriceFile>>>,
     /// Wait after each iteration, with `[[step]]`: `"1s"`, or `"500ms..2s"` for a wait drawn evenly
     /// from that range.
     pub think: Option<At<String>>,
@@ -42,6 +61,11 @@ pub struct ScenarioFile {
     /// What must hold for the run to pass.
     #[serde(default)]
     pub slo: Vec<SloFile>,
+    /// What `--variant NAME` lays over all of this: keys with dots, elements of lists by their
+    /// `name`, as in `step.query.concurrency = 1`. A table merges into the table that stands there,
+    /// key by key; any other value, a list too, takes the place of what stands there.
+    #[serde(default)]
+    pub variant: BTreeMap<At<String>, At<Node>>,
 }
 
 /// `name` and the settings of a service.
@@ -77,15 +101,68 @@ pub struct DataFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadFile {
-    /// Number of users; not with `stages`.
+    /// Closed load: number of users, each of which waits for its response before it goes on.
     pub users: Option<At<u32>>,
+    /// Open load: iterations that start each second, whether earlier ones have ended or not, as `50`,
+    /// `"50/s"`, `"300/m"`, or `"10..100"` for a rate that rises evenly over the duration.
+    pub rate: Option<At<RateText>>,
+    /// How arrivals are spread at a rate: `"constant"` (evenly) or `"poisson"` (independently of each
+    /// other). Constant where it is left out.
+    pub arrivals: Option<At<Spread>>,
+    /// Open load: most iterations at the same time; what is due beyond them is dropped and counted.
+    pub max_in_flight: Option<At<u32>>,
     /// How long, as `"30s"`; not with `stages`.
     pub duration: Option<At<String>>,
-    /// Numbers of users over time: `"10u:30s,50u:1m/20s"` is 10 users for 30 s, then 50 users,
-    /// reached within 20 s and kept for a minute.
+    /// In place of `users` or `rate`, numbers of users over time: `"10u:30s,50u:1m/20s"` is 10 users
+    /// for 30 s, then 50 users, reached within 20 s and kept for a minute; or rates over time:
+    /// `"50/s:30s,200/s:1m/20s"`.
     pub stages: Option<At<String>>,
     /// Time at the start that is recorded apart, as `"5s"`.
     pub warm_up: Option<At<String>>,
+}
+
+/// A rate, written as a number of iterations a second or as a text; kept as text.
+#[derive(Debug, Clone)]
+pub struct RateText(pub String);
+
+impl<'de> Deserialize<'de> for RateText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl serde::de::Visitor<'_> for Either {
+            type Value = RateText;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number a second, or a rate such as `\"300/m\"` or `\"10..100\"`")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<RateText, E> {
+                Ok(RateText(text.to_owned()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<RateText, E> {
+                Ok(RateText(number.to_string()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<RateText, E> {
+                Ok(RateText(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for RateText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "number" }, { "type": "string" }] })
+    }
 }
 
 /// A kind of user.
@@ -123,8 +200,10 @@ pub struct ExpectFile {
     /// Headers: the value that each must have, or `{ contains = "json" }`.
     #[serde(default)]
     pub header: BTreeMap<At<String>, TextOr<ContainsFile>>,
-    /// Text that the body must contain.
-    pub body_contains: Option<String>,
+    /// Text that the body must contain; a template.
+    pub body_contains: Option<At<String>>,
+    /// Text that the content of a stream must contain; a template.
+    pub stream_contains: Option<At<String>>,
     /// Values of a JSON body, by path, as in `"choices[0].message.content"` (`"$"` is the whole
     /// body). A check is the name of a type (string, number, boolean, array, object, null, or json:
     /// a string that is itself JSON), or a table.
@@ -136,16 +215,16 @@ pub struct ExpectFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContainsFile {
-    /// The text.
-    pub contains: String,
+    /// The text; a template.
+    pub contains: At<String>,
 }
 
 /// What a value of a JSON body must be; all that is given must hold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonCheckFile {
-    /// The value itself.
-    pub equals: Option<Node>,
+    /// The value itself; a string is a template.
+    pub equals: Option<At<Node>>,
     /// Number of elements of an array, entries of an object, or characters of a string.
     pub length: Option<u64>,
     /// Least number.
@@ -160,6 +239,10 @@ fn status_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         { "type": "string", "pattern": "^[1-5]xx$" },
     ] });
     schemars::json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+}
+
+fn usage_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "anyOf": [{ "type": "boolean" }, { "type": "string" }] })
 }
 
 /// Defines a struct that has the keys of a request besides its own. (`serde(flatten)` would lose
@@ -202,6 +285,32 @@ macro_rules! with_request_keys {
             pub timeout: Option<At<String>>,
             /// What the response must be; status 2xx where it is left out.
             pub expect: Option<At<ExpectFile>>,
+            /// Makes a request for each element: names of data sources, of extracted lists or of
+            /// steps in `after`. Of several, the cross product; the last one varies fastest. In
+            /// templates each name is the element, and `index` its place from 0.
+            pub for_each: Option<At<Names>>,
+            /// Requests of `for_each` at the same time; 1 where it is left out.
+            pub concurrency: Option<At<u32>>,
+            /// With `for_each`: whether one failed request fails the iteration.
+            pub all_or_nothing: Option<At<bool>>,
+            /// Earlier steps of the transaction, whose results templates see as lists of these names.
+            pub after: Option<At<Names>>,
+            /// Values of the response for later steps, by name: a path into a JSON body, or a table
+            /// `{ header = "…" }`, `{ body = true }`, `{ stream = "content" }`.
+            #[serde(default)]
+            pub extract: BTreeMap<At<String>, At<TextOr<ExtractFile>>>,
+            /// The response is a stream of server-sent events: `true` for chat completions, or a
+            /// table that says how it is read.
+            pub stream: Option<At<SwitchOr<StreamFile>>>,
+            /// Where a whole response reports its tokens: `true` for `"usage"`, or a path.
+            #[schemars(schema_with = "usage_schema")]
+            pub usage: Option<At<Node>>,
+            /// When a failed request is made again: attempts, the first included, or a table.
+            pub retry: Option<At<CountOr<RetryFile>>>,
+            /// Rows in the response, where one request carries many.
+            pub rows: Option<RowsFile>,
+            /// Limits within which a request counts for goodput.
+            pub goodput: Option<At<GoodputFile>>,
         }
 
         impl $name {
@@ -227,6 +336,20 @@ macro_rules! with_request_keys {
                     body_file: self.body_file,
                     timeout: self.timeout,
                     expect: self.expect,
+                    fan: FanKeys {
+                        for_each: self.for_each,
+                        concurrency: self.concurrency,
+                        all_or_nothing: self.all_or_nothing,
+                        after: self.after,
+                    },
+                    response: ResponseKeys {
+                        extract: self.extract,
+                        stream: self.stream,
+                        usage: self.usage,
+                        rows: self.rows,
+                        goodput: self.goodput,
+                    },
+                    retry: self.retry,
                 }
             }
         }
@@ -271,6 +394,12 @@ pub struct RequestFile {
     pub timeout: Option<At<String>>,
     /// Expectations.
     pub expect: Option<At<ExpectFile>>,
+    /// How many requests, and what they see.
+    pub fan: FanKeys,
+    /// What of the response is looked at.
+    pub response: ResponseKeys,
+    /// Attempts.
+    pub retry: Option<At<CountOr<RetryFile>>>,
 }
 
 impl RequestFile {
@@ -283,5 +412,8 @@ impl RequestFile {
             && self.body_file.is_none()
             && self.timeout.is_none()
             && self.expect.is_none()
+            && self.fan.is_empty()
+            && self.response.is_empty()
+            && self.retry.is_none()
     }
 }

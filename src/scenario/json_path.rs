@@ -13,13 +13,21 @@ pub struct JsonPath {
     parts: Vec<Part>,
 }
 
+/// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
+    /// Into an object.
     Key(String),
+    /// Into an array.
     Index(usize),
 }
 
 impl JsonPath {
+    /// Its steps, from the whole body on.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     /// The value at this path.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ mod functions;
 mod json;
 pub mod json_path;
 pub mod model;
+mod overlay;
+mod paths;
 mod position;
 pub mod price;
 pub mod random;
@@ -26,6 +28,7 @@ pub mod slo;
 mod spelling;
 pub mod stream;
 pub mod template;
+mod together;
 mod usage;
 pub mod written;
 
@@ -33,6 +36,7 @@ pub use embedded::Place;
 pub use errors::ScenarioError;
 pub use feeder::{Feeder, Inputs};
 pub use model::Scenario;
+pub use overlay::Overlay;
 
 /// JSON Schema of the scenario language, for editors.
 pub fn schema() -> serde_json::Value {

@@ -7,13 +7,15 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 
 use crate::measure::sample::StepId;
-use crate::schedule::{Stage, show_duration};
+use crate::schedule::{RateSpan, RateStage, Spread, Stage, show_duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSet;
+use super::errors::Spot;
 use super::json_path::JsonPath;
 use super::price::Prices;
+use super::random::weighted;
 use super::secret::Redactions;
 use super::slo::Slo;
 use super::stream::StreamRules;
@@ -48,6 +50,8 @@ pub struct Scenario {
     pub variant: Option<String>,
     /// `--set`, as given.
     pub settings: Vec<String>,
+    /// Names of all variants.
+    pub variants: Vec<String>,
     /// Hex SHA-256 of users, steps and data, the rows themselves included: two runs with the same
     /// digest, seed and load did the same work. Name, summary, service, rules and default load are
     /// not in it.
@@ -111,17 +115,9 @@ impl User {
     /// The transaction of an iteration, drawn by weight. The generator is that of
     /// [`Purpose::Transaction`](super::random::Purpose::Transaction).
     pub fn draw(&self, generator: &mut impl Rng) -> &Transaction {
-        let total: u64 =
-            self.transactions.iter().map(|transaction| u64::from(transaction.weight)).sum();
-        let mut place = generator.random_range(0..total.max(1));
-        self.transactions
-            .iter()
-            .find(|transaction| {
-                let weight = u64::from(transaction.weight);
-                let found = place < weight;
-                place = place.saturating_sub(weight);
-                found
-            })
+        let weights = self.transactions.iter().map(|transaction| transaction.weight);
+        weighted(weights, generator)
+            .and_then(|index| self.transactions.get(index))
             .expect("invariant: a user has transactions, and their weights are above 0")
     }
 
@@ -210,6 +206,9 @@ pub struct FanOut {
     pub concurrency: u32,
     /// Whether one failed request fails the iteration. Requests that are due are made all the same.
     pub all_or_nothing: bool,
+    /// Where the lists are named.
+    #[serde(skip)]
+    pub spot: Spot,
 }
 
 /// Where in a response a value is found.
@@ -252,6 +251,10 @@ pub struct RowsIn {
     pub at: JsonPath,
     /// A row with a value other than null here failed, and this value says why.
     pub failed: Option<JsonPath>,
+    /// What the example of such a failure shows; what `failed` says where there is none.
+    pub detail: Option<JsonPath>,
+    /// What each row that did not fail has; one without a value there failed after all.
+    pub fields: Vec<JsonPath>,
 }
 
 /// Limits within which a successful request counts for goodput; all that are given must hold.
@@ -276,15 +279,31 @@ pub struct Budget {
     pub cost: Option<f64>,
 }
 
-/// Load to use where the command line names none.
+/// Load to use where the command line names none. At most one of users, stages, rate and rate stages
+/// is given; the last two are open load.
 #[derive(Debug, Clone, Default)]
 pub struct DefaultLoad {
-    /// `--users`; not together with stages.
+    /// `--users`.
     pub users: Option<u32>,
-    /// `--stages`.
+    /// `--stages` of users; not together with a duration.
     pub stages: Option<Vec<Stage>>,
-    /// `--duration`; not together with stages.
+    /// `--rate`.
+    pub rate: Option<RateSpan>,
+    /// `--stages` of rates; not together with a duration.
+    pub rate_stages: Option<Vec<RateStage>>,
+    /// `--arrivals`.
+    pub arrivals: Option<Spread>,
+    /// `--max-in-flight`.
+    pub max_in_flight: Option<u32>,
+    /// `--duration`.
     pub duration: Option<Duration>,
     /// `--warm-up`.
     pub warm_up: Option<Duration>,
+}
+
+impl DefaultLoad {
+    /// Whether it is open load.
+    pub fn is_open(&self) -> bool {
+        self.rate.is_some() || self.rate_stages.is_some()
+    }
 }

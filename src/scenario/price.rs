@@ -34,13 +34,13 @@ impl Prices {
 }
 
 impl Price {
-    /// What `tokens` cost, in millionths of a millionth of the currency.
+    /// What `tokens` cost, in millionths of a millionth of the currency: exact for prices with at
+    /// most six digits after the point.
     pub fn pico(&self, tokens: &Tokens) -> u64 {
         let cached = tokens.cached.min(tokens.input);
-        let of = |count: u64, price: f64| count as f64 * price * 1e6;
-        let all = of(tokens.input - cached, self.input)
-            + of(cached, self.cached.unwrap_or(self.input))
-            + of(tokens.output, self.output);
-        all.round() as u64
+        let of = |count: u64, price: f64| count.saturating_mul((price * 1e6).round() as u64);
+        of(tokens.input - cached, self.input)
+            .saturating_add(of(cached, self.cached.unwrap_or(self.input)))
+            .saturating_add(of(tokens.output, self.output))
     }
 }

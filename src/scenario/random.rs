@@ -1,7 +1,7 @@
 //! Random numbers that belong to one iteration of one user: the same seed gives the same workload,
 //! however the users' iterations interleave.
 
-use rand::SeedableRng;
+use rand::{Rng, RngExt as _, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// What random numbers are drawn for. Each purpose has its own stream, so that one more draw for
@@ -17,6 +17,10 @@ pub enum Purpose {
     Template = 3,
     /// In which order an epoch of shuffled rows is handed out.
     Shuffle = 4,
+    /// The part of the waits before failed requests are made again that is drawn.
+    Retry = 5,
+    /// Which kind of user an arrival of open load is.
+    Kind = 6,
 }
 
 /// The stream of random numbers for one purpose of one iteration of one user.
@@ -28,6 +32,21 @@ pub fn stream(seed: u64, user: u32, iteration: u64, purpose: Purpose) -> Xoshiro
         .into_iter()
         .fold(mix(seed), |state, part| mix(state ^ mix(part)));
     Xoshiro256PlusPlus::seed_from_u64(mixed)
+}
+
+/// The index of one of `weights`, each drawn as often as its share of their sum; `None` where that
+/// is 0.
+pub fn weighted(
+    weights: impl Iterator<Item = u32> + Clone,
+    generator: &mut impl Rng,
+) -> Option<usize> {
+    let total: u64 = weights.clone().map(u64::from).sum();
+    let mut place = generator.random_range(0..total.max(1));
+    weights.map(u64::from).position(|weight| {
+        let found = place < weight;
+        place = place.saturating_sub(weight);
+        found
+    })
 }
 
 fn mix(value: u64) -> u64 {

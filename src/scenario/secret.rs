@@ -48,7 +48,7 @@ pub(super) type Variables = BTreeMap<String, Option<Secret>>;
 pub struct Redactions(Arc<[Hidden]>);
 
 /// A variable's value, and its value in base64.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Hidden {
     variable: String,
     forms: Vec<Secret>,
@@ -74,6 +74,18 @@ impl Redactions {
             forms: forms(value.reveal()),
         });
         Redactions(hidden.collect())
+    }
+
+    /// What takes out all that any of `parts` does.
+    pub(super) fn all<'a>(parts: impl Iterator<Item = &'a Redactions>) -> Redactions {
+        let mut all: Vec<Hidden> = Vec::new();
+        for hidden in parts.flat_map(|part| part.0.iter()) {
+            // The environment is that of the process: a variable has one value.
+            if !all.iter().any(|known| known.variable == hidden.variable) {
+                all.push(hidden.clone());
+            }
+        }
+        Redactions(all.into())
     }
 
     /// `text` with `[env NAME]` in place of each value. Where there is nothing to take out, this is

@@ -1,4 +1,5 @@
-//! Rules that must hold for a run to pass: `predict: p95 < 200ms`, `failures < 1%`.
+//! Rules that must hold for a run to pass: `predict: p95 < 200ms`, `chat: ttft p99 < 300ms`,
+//! `failures < 1%`, `rows > 10`.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::metric::Metric;
 use crate::measure::sample::StepId;
 use crate::schedule::{parse_duration, show_duration};
 
@@ -16,6 +18,9 @@ use super::errors::suggestion;
 pub struct Slo {
     /// The step that it is about; all steps together where there is none.
     pub step: Option<StepId>,
+    /// Of which time, where it is about one.
+    #[serde(default)]
+    pub of: Timed,
     /// What is measured.
     pub measure: Measure,
     /// How it is compared with the bound.
@@ -26,33 +31,106 @@ pub struct Slo {
     pub text: String,
 }
 
-/// What a rule is about. All latencies are response times of requests that succeeded.
+/// A time that rules can be about: of requests, or rows, that succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timed {
+    /// Response time: what a rule is about that names no other.
+    #[default]
+    ResponseTime,
+    /// Another time of requests or streams.
+    Metric(Metric),
+    /// The time of a row: an iteration, or a row of a response.
+    Row,
+}
+
+impl Timed {
+    const NAMED: [(&'static str, Timed); 8] = [
+        ("response", Timed::ResponseTime),
+        ("service", Timed::Metric(Metric::ServiceTime)),
+        ("first-byte", Timed::Metric(Metric::FirstByte)),
+        ("ttft", Timed::Metric(Metric::Ttft)),
+        ("first-reasoning", Timed::Metric(Metric::FirstReasoning)),
+        ("inter-chunk", Timed::Metric(Metric::InterChunk)),
+        ("tpot", Timed::Metric(Metric::Tpot)),
+        ("row", Timed::Row),
+    ];
+}
+
+/// What a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// A percentile of response time, above 0 and below 100.
+    /// A percentile of a time, above 0 and below 100.
     Percentile(f64),
-    /// Mean response time.
+    /// Its mean.
     Mean,
-    /// Shortest response time.
+    /// The shortest.
     Min,
-    /// Longest response time.
+    /// The longest.
     Max,
     /// Requests per second.
     Rps,
     /// Share of requests that failed.
     Failures,
+    /// Rows per second.
+    Rows,
+    /// Share of rows that failed.
+    FailedRows,
+    /// Good requests per second: successes within the step's limits.
+    Goodput,
+    /// Share of requests that were good.
+    Good,
+    /// Output tokens per second.
+    Tokens,
 }
 
 impl Measure {
     /// Names besides those of percentiles.
-    const NAMED: [(&'static str, Measure); 5] = [
+    const NAMED: [(&'static str, Measure); 10] = [
         ("mean", Measure::Mean),
         ("min", Measure::Min),
         ("max", Measure::Max),
         ("rps", Measure::Rps),
         ("failures", Measure::Failures),
+        ("rows", Measure::Rows),
+        ("failed rows", Measure::FailedRows),
+        ("goodput", Measure::Goodput),
+        ("good", Measure::Good),
+        ("tokens", Measure::Tokens),
     ];
+    const PERCENTILES: [&'static str; 5] = ["p50", "p90", "p95", "p99", "p99.9"];
+
+    /// Whether it is of a time.
+    fn is_of_a_time(self) -> bool {
+        matches!(self, Measure::Percentile(_) | Measure::Mean | Measure::Min | Measure::Max)
+    }
+
+    /// Whether it is of rows, which belong to no step.
+    fn is_of_rows(self) -> bool {
+        matches!(self, Measure::Rows | Measure::FailedRows)
+    }
+
+    /// Reads `p95`, `ttft p95` or `failed rows`.
+    fn parse_with_time(text: &str) -> Result<(Timed, Measure), String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [of, statistic] = words.as_slice() else {
+            return Measure::parse(text).map(|measure| (Timed::ResponseTime, measure));
+        };
+        if let Ok(measure) = Measure::parse(&words.join(" ")) {
+            return Ok((Timed::ResponseTime, measure));
+        }
+        let times = || Timed::NAMED.iter().map(|(name, _)| *name);
+        let Some((_, timed)) = Timed::NAMED.iter().find(|(name, _)| name == of) else {
+            return Err(suggestion(of, times().chain(["failed rows"])));
+        };
+        match Measure::parse(statistic)? {
+            measure if measure.is_of_a_time() => Ok((*timed, measure)),
+            measure => Err(format!(
+                "`{measure}` is not of a time: expected something like `{of} p95`, or `{measure}` alone"
+            )),
+        }
+    }
 
     fn parse(name: &str) -> Result<Measure, String> {
         if let Some((_, measure)) = Self::NAMED.iter().find(|(right, _)| *right == name) {
@@ -68,8 +146,11 @@ impl Measure {
                 _ => Err("percentiles go from p50 to p99.999".to_owned()),
             };
         }
-        let names = ["p50", "p90", "p95", "p99", "p99.9"];
-        Err(suggestion(name, names.into_iter().chain(Self::NAMED.iter().map(|(name, _)| *name))))
+        if Timed::NAMED.iter().any(|(time, _)| *time == name) {
+            return Err(format!("which of it? Expected something like `{name} p95`"));
+        }
+        let named = Self::NAMED.iter().map(|(name, _)| *name);
+        Err(suggestion(name, Self::PERCENTILES.into_iter().chain(named)))
     }
 }
 
@@ -132,9 +213,9 @@ impl Operator {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// Of a latency.
+    /// Of a time.
     Time(Duration),
-    /// Of requests per second.
+    /// Of requests, rows or tokens per second.
     PerSecond(f64),
     /// Of a share: 0.01 is one percent.
     Share(f64),
@@ -212,12 +293,16 @@ impl Slo {
                 wrong(name, format!("there is no step `{name}`"), label)
             })?),
         };
-        let measure = Measure::parse(metric)
+        let (of, measure) = Measure::parse_with_time(metric)
             .map_err(|label| wrong(metric, format!("there is no metric `{metric}`"), label))?;
+        if step.is_some() && (of == Timed::Row || measure.is_of_rows()) {
+            let message = "rows are of whole iterations, and of no step".to_owned();
+            return Err(wrong(subject, message, format!("expected `{metric}` alone")));
+        }
         let bound = parse_bound(measure, bound_text).map_err(|label| {
             wrong(bound_text, format!("`{bound_text}` is not a bound for {measure}"), label)
         })?;
-        Ok(Slo { step, measure, operator, bound, text: text.trim().to_owned() })
+        Ok(Slo { step, of, measure, operator, bound, text: text.trim().to_owned() })
     }
 }
 
@@ -230,10 +315,17 @@ fn parse_bound(measure: Measure, text: &str) -> Result<Bound, String> {
     let number =
         |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
     match measure {
-        Measure::Rps => number(text)
-            .map(Bound::PerSecond)
-            .ok_or_else(|| "expected requests per second, such as `30`".to_owned()),
-        Measure::Failures => text
+        Measure::Rps | Measure::Rows | Measure::Goodput | Measure::Tokens => {
+            number(text).map(Bound::PerSecond).ok_or_else(|| {
+                let what = match measure {
+                    Measure::Rows => "rows",
+                    Measure::Tokens => "output tokens",
+                    _ => "requests",
+                };
+                format!("expected {what} per second, such as `30`")
+            })
+        }
+        Measure::Failures | Measure::FailedRows | Measure::Good => text
             .strip_suffix('%')
             .and_then(number)
             .filter(|percent| *percent <= 100.0)

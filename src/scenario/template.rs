@@ -198,7 +198,7 @@ impl Engine {
         template.map(|template| template.source().to_owned()).unwrap_or_default()
     }
 
-    fn render(&self, id: &TemplateId, inputs: &Inputs) -> Result<String, RenderError> {
+    pub fn render(&self, id: &TemplateId, inputs: &Inputs) -> Result<String, RenderError> {
         self.environment
             .get_template(&id.name)
             .and_then(|template| template.render(inputs.context()))

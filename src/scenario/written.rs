@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// A value and the bytes of the file in which it is written.
 #[derive(Debug, Clone)]
@@ -110,6 +110,129 @@ impl<T: JsonSchema> JsonSchema for TextOr<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let table = generator.subschema_for::<T>();
         json_schema!({ "anyOf": [{ "type": "string" }, table] })
+    }
+}
+
+/// Defines what is a short form, or a table that says more.
+macro_rules! short_or_table {
+    ($(#[$about:meta])* $name:ident, $short:ident, $visit:ident($said:ty), $expected:literal, $kind:literal) => {
+        $(#[$about])*
+        #[derive(Debug, Clone)]
+        pub enum $name<T> {
+            /// The short form.
+            Short($short),
+            /// The long form.
+            Table(T),
+        }
+
+        impl<'de, T: Deserialize<'de>> Deserialize<'de> for $name<T> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Either<T>(PhantomData<T>);
+                impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+                    type Value = $name<T>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+
+                    fn $visit<E: Error>(self, said: $said) -> Result<$name<T>, E> {
+                        let short = $short::try_from(said);
+                        let wrong = |_| E::custom(format!("invalid value: {said}, expected {}", $expected));
+                        short.map($name::Short).map_err(wrong)
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$name<T>, A::Error> {
+                        T::deserialize(MapAccessDeserializer::new(map)).map($name::Table)
+                    }
+                }
+                deserializer.deserialize_any(Either(PhantomData))
+            }
+        }
+
+        impl<T: JsonSchema> JsonSchema for $name<T> {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                format!(concat!(stringify!($name), "{}"), T::schema_name()).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let table = generator.subschema_for::<T>();
+                json_schema!({ "anyOf": [{ "type": $kind }, table] })
+            }
+        }
+    };
+}
+
+short_or_table! {
+    /// `true` or `false`, or a table that says more.
+    SwitchOr, bool, visit_bool(bool), "true or a table", "boolean"
+}
+
+short_or_table! {
+    /// A whole number, or a table that says more.
+    CountOr, u32, visit_i64(i64), "a whole number from 0 or a table", "integer"
+}
+
+/// One name, or a list of names.
+#[derive(Debug, Clone)]
+pub enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    List(Vec<At<String>>),
+}
+
+impl At<Names> {
+    /// The names with their places.
+    pub fn names(&self) -> Vec<At<String>> {
+        match &self.value {
+            Names::One(name) => vec![At { value: name.clone(), span: self.span.clone() }],
+            Names::List(names) => names.clone(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Names, E> {
+                Ok(Names::One(name.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(Names::List(names))
+            }
+        }
+        deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+impl JsonSchema for Names {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Names".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let many = serde_json::json!({ "type": "array", "items": { "type": "string" } });
+        json_schema!({ "anyOf": [{ "type": "string" }, many] })
     }
 }
 

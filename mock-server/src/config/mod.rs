@@ -128,24 +128,23 @@ pub fn read(given: &Given) -> Result<Config, Vec<Diagnostic>> {
     reader.read(tree)
 }
 
-/// What is wrong with the settings of `service` in a table of `source`.
+/// What is wrong with the settings of `service` in a table that is made of parts of `sources`.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use mock_server::config::{self, ServiceName};
-/// use mock_server::document::Source;
+/// use mock_server::document::{Source, Sources};
 ///
 /// let text = "engine = \"treaded\"";
 /// let source = Arc::new(Source { name: "a.toml".into(), text: text.into() });
 /// let table = toml::de::DeTable::parse(text).unwrap().into_inner();
-/// let problems = config::check(ServiceName::Inference, &source, table);
+/// let problems = config::check(ServiceName::Inference, &Sources::from(&source), table);
 /// assert_eq!(problems[0].label, "did you mean `threaded`?");
 /// ```
-pub fn check(service: ServiceName, source: &Arc<Source>, table: DeTable<'_>) -> Vec<Diagnostic> {
+pub fn check(service: ServiceName, sources: &Sources, table: DeTable<'_>) -> Vec<Diagnostic> {
     let checked = || {
         let defaults = text_of(&Config::default())?;
-        let mut reader = Reader::default();
-        reader.sources.add(source);
+        let mut reader = Reader { sources: sources.clone(), ..Reader::default() };
         let mut tree = empty();
         let table = Spanned::new(place_of(&table), DeValue::Table(table));
         tree.get_mut().insert(Spanned::new(0..0, service.as_str().into()), table);

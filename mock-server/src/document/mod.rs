@@ -16,13 +16,17 @@
 
 mod diagnostic;
 mod names;
+mod overlay;
 mod read;
+mod setting;
 mod source;
 pub(crate) mod tree;
 
 pub use diagnostic::{Diagnostic, Style, render};
 pub use names::{nearest, one_of, suggestion};
-pub use read::read;
-pub(crate) use read::{in_words, parse, read_tree};
-pub(crate) use source::Sources;
-pub use source::{Source, Spot};
+pub use overlay::{Astray, lay};
+pub(crate) use read::in_words;
+pub use read::{parse, read, read_tree};
+pub use setting::Setting;
+pub use source::{Source, Sources, Spot};
+pub use tree::{Node, moved};

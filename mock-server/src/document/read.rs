@@ -31,7 +31,7 @@ pub fn read<T: DeserializeOwned>(source: &Arc<Source>) -> Result<T, Vec<Diagnost
 ///
 /// # Errors
 /// All mistakes of syntax.
-pub(crate) fn parse(source: &Arc<Source>) -> Result<Spanned<DeTable<'_>>, Vec<Diagnostic>> {
+pub fn parse(source: &Arc<Source>) -> Result<Spanned<DeTable<'_>>, Vec<Diagnostic>> {
     let (tree, errors) = DeTable::parse_recoverable(&source.text);
     match errors.as_slice() {
         [] => Ok(tree),
@@ -48,7 +48,7 @@ pub(crate) fn parse(source: &Arc<Source>) -> Result<Spanned<DeTable<'_>>, Vec<Di
 ///
 /// # Errors
 /// All misspelt keys and values of a wrong type.
-pub(crate) fn read_tree<T: for<'a> Deserialize<'a>>(
+pub fn read_tree<T: for<'a> Deserialize<'a>>(
     mut tree: Spanned<DeTable<'_>>,
     spot: &dyn Fn(Range<usize>) -> Option<Spot>,
     reword: &dyn Fn(&str) -> String,

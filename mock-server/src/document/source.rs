@@ -52,28 +52,35 @@ impl Spot {
 
 /// Several sources in one row of offsets, so that a tree made of parts of all of them knows the place
 /// of each part.
-#[derive(Debug, Default)]
-pub(crate) struct Sources {
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
     /// Each with the offset at which it begins.
     row: Vec<(usize, Arc<Source>)>,
 }
 
+/// The one source.
+impl From<&Arc<Source>> for Sources {
+    fn from(source: &Arc<Source>) -> Sources {
+        Sources { row: vec![(0, Arc::clone(source))] }
+    }
+}
+
 impl Sources {
     /// Adds a source and returns the offset at which it begins.
-    pub(crate) fn add(&mut self, source: &Arc<Source>) -> usize {
+    pub fn add(&mut self, source: &Arc<Source>) -> usize {
         let base = self.row.last().map_or(0, |(base, last)| base + last.text.len() + 1);
         self.row.push((base, Arc::clone(source)));
         base
     }
 
     /// Where a place is in the row.
-    pub(crate) fn offset(&self, spot: &Spot) -> Option<usize> {
+    pub fn offset(&self, spot: &Spot) -> Option<usize> {
         let found = self.row.iter().find(|(_, source)| Arc::ptr_eq(source, &spot.source));
         found.map(|(base, _)| base + spot.span.start)
     }
 
     /// The place of a stretch of the row, which lies in one source; none where there is no source.
-    pub(crate) fn spot(&self, span: Range<usize>) -> Option<Spot> {
+    pub fn spot(&self, span: Range<usize>) -> Option<Spot> {
         let found = self.row.iter().rev().find(|(base, _)| *base <= span.start);
         found.map(|(base, source)| Spot {
             source: Arc::clone(source),

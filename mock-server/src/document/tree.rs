@@ -7,10 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A value and its place.
-pub(crate) type Node<'i> = Spanned<DeValue<'i>>;
+pub type Node<'i> = Spanned<DeValue<'i>>;
 
 /// The same value with each place moved.
-pub(crate) fn moved<'i>(node: Node<'i>, place: &dyn Fn(Range<usize>) -> Range<usize>) -> Node<'i> {
+pub fn moved<'i>(node: Node<'i>, place: &dyn Fn(Range<usize>) -> Range<usize>) -> Node<'i> {
     let at = place(node.span());
     let value = match node.into_inner() {
         DeValue::Table(table) => DeValue::Table(moved_table(table, place)),

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::scenario::data::{DataSource, Order};
-use crate::scenario::feeder::NAMES;
 use crate::scenario::file::DataFile;
-use crate::scenario::functions;
 use crate::scenario::rows::{self, Format};
 use crate::scenario::written::{At, ListOr};
 
@@ -19,7 +17,7 @@ impl Checker<'_> {
     ) -> Vec<DataSource> {
         let mut sources = Vec::new();
         for (name, entry) in written {
-            self.check_source_name(&name);
+            self.check_name(&name);
             let read = match entry.value {
                 ListOr::List(items) => {
                     let (columns, rows) = rows::from_list(&items);
@@ -47,24 +45,6 @@ impl Checker<'_> {
             sources.push(DataSource { name: name.value, order, file, columns, rows });
         }
         sources
-    }
-
-    fn check_source_name(&mut self, name: &At<String>) {
-        let word = name.value.as_str();
-        let is_word = word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let environment = functions::environment();
-        let taken = environment.globals().any(|(global, _)| global == word);
-        if !is_word {
-            self.problem(
-                &name.span,
-                format!("`{word}` cannot be a name in templates"),
-                "expected letters, digits and `_`, as in `review_2`",
-            );
-        } else if taken || NAMES.contains(&word) || functions::KEYWORDS.contains(&word) {
-            let message = format!("`{word}` has a meaning of its own in templates");
-            self.problem(&name.span, message, "expected another name");
-        }
     }
 
     fn data_file(&mut self, file: &At<String>) -> Option<rows::Rows> {

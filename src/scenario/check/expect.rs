@@ -1,12 +1,15 @@
 //! What a response must be, checked.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use http::HeaderName;
 
 use crate::scenario::errors::{Diagnostic, suggestion};
-use crate::scenario::expect::{Expect, HeaderRule, JsonRule, JsonType, StatusRule};
+use crate::scenario::expect::{Expect, HeaderRule, JsonRule, JsonType, Pattern, StatusRule};
 use crate::scenario::file::{ExpectFile, JsonCheckFile};
-use crate::scenario::json_path::JsonPath;
 use crate::scenario::secret::Redactions;
+use crate::scenario::template::{Engine, Escape};
 use crate::scenario::written::{At, Node, TextOr};
 
 use super::Checker;
@@ -35,24 +38,50 @@ impl Checker<'_> {
                 known,
                 match rule {
                     TextOr::Text(text) => HeaderRule::Equals(text),
-                    TextOr::Table(part) => HeaderRule::Contains(part.contains),
+                    TextOr::Table(part) => match self.pattern(&part.contains) {
+                        Some(pattern) => HeaderRule::Contains(pattern),
+                        None => continue,
+                    },
                 },
             ));
         }
         let mut json = Vec::new();
         for (path, check) in written.json {
-            let parsed: Result<JsonPath, String> = path.value.parse();
-            match parsed {
-                Ok(parsed) => json.extend(self.json_rules(check).map(|rules| (parsed, rules))),
-                Err(why) => {
-                    let message = format!("`{}` is not a path into a body", path.value);
-                    self.problem(&path.span, message, why);
-                }
-            }
+            let parsed = self.json_path(&path);
+            let rules = self.json_rules(check);
+            json.extend(parsed.zip(rules));
         }
-        let body_contains = written.body_contains;
+        let body_contains = written.body_contains.and_then(|text| self.pattern(&text));
+        let stream_contains = written.stream_contains.and_then(|text| self.pattern(&text));
         let redactions = Redactions::default();
-        Some(Expect { status: status?, headers, body_contains, json, redactions })
+        Some(Expect { status: status?, headers, body_contains, stream_contains, json, redactions })
+    }
+
+    /// A text that is expected, with an engine of its own where it has holes.
+    fn pattern(&mut self, written: &At<String>) -> Option<Pattern> {
+        if !Engine::has_holes(&written.value) {
+            return Some(Pattern::Fixed(written.value.clone()));
+        }
+        self.made(&written.value, &written.span, Escape::Text)
+    }
+
+    fn made(&mut self, text: &str, span: &Range<usize>, escape: Escape) -> Option<Pattern> {
+        let mut engine = Engine::new();
+        let id = self.template(&mut engine, text, span, escape)?;
+        Some(Pattern::Made { engine: Arc::new(engine), id })
+    }
+
+    /// A value that is expected. Of strings, those that are values themselves may have holes.
+    fn equals(&mut self, written: At<Node>) -> Option<JsonRule> {
+        match &written.value {
+            Node::Text(text) if Engine::has_holes(text) => {
+                let is_json = Engine::new().is_one_expression(text);
+                let escape = if is_json { Escape::Json } else { Escape::Text };
+                let pattern = self.made(text, &written.span, escape)?;
+                Some(JsonRule::EqualsMade { pattern, is_json })
+            }
+            value => Some(JsonRule::Equals(value.to_json())),
+        }
     }
 
     fn status(&mut self, written: &At<Node>) -> Option<StatusRule> {
@@ -69,8 +98,7 @@ impl Checker<'_> {
             _ => None,
         };
         if rule.is_none() {
-            let text =
-                self.found.source.text.get(written.span.clone()).unwrap_or_default().to_owned();
+            let text = self.written(&written.span);
             let message = format!("{text} is not an HTTP status");
             self.problem(&written.span, message, "expected 100 to 599, or a class such as \"2xx\"");
         }
@@ -96,8 +124,12 @@ impl Checker<'_> {
                 return None;
             }
         };
+        let equals = match check.equals {
+            Some(value) => Some(self.equals(value)?),
+            None => None,
+        };
         let rules: Vec<JsonRule> = [
-            check.equals.map(|value| JsonRule::Equals(value.to_json())),
+            equals,
             check.length.map(JsonRule::Length),
             check.min.map(JsonRule::Min),
             check.max.map(JsonRule::Max),

@@ -1,35 +1,45 @@
 //! From what is written to what is meant: everything that can be wrong is said here, at its place.
 //! This file has the whole, the users and their transactions; `data` the rows, `step` the requests,
-//! `expect` what responses must be, `service` what is started for it, `filled` what only shows when requests are made.
+//! `fan_out` how many, `names` what their templates may name, `expect` what responses must be,
+//! `response` what is read from them, `service` what is started for it, `load` how much is done where
+//! the command line does not say, `limits` what may be used up, `filled` what only shows when requests
+//! are made.
 
 mod data;
 mod expect;
+mod fan_out;
 mod filled;
+mod limits;
+mod load;
+mod names;
+mod response;
 mod service;
 mod step;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mock_server::document;
 
 use crate::measure::sample::StepId;
-use crate::schedule::{NotUnderstood, Stage, parse_duration};
+use crate::schedule::{NotUnderstood, parse_duration};
 
 use crate::scenario::data::DataSet;
 use crate::scenario::digest::digest;
 use crate::scenario::embedded::{Found, Place};
-use crate::scenario::errors::{Diagnostic, ScenarioError, Spot};
-use crate::scenario::file::{LoadFile, ScenarioFile, SloFile, StepFile, TransactionFile, UserFile};
-use crate::scenario::model::{Budget, DefaultLoad, Scenario, Step, Think, Transaction, User};
-use crate::scenario::price::Prices;
+use crate::scenario::errors::{Diagnostic, ScenarioError, Source, Spot};
+use crate::scenario::file::{ScenarioFile, SloFile, StepFile, TransactionFile, UserFile};
+use crate::scenario::model::{Scenario, Step, Think, Transaction, User};
+use crate::scenario::overlay::{Layered, Overlay};
 use crate::scenario::secret::Variables;
 use crate::scenario::slo::Slo;
 use crate::scenario::written::At;
 
 use crate::scenario::position;
+use names::Visible;
 use step::HeaderList;
 
 impl Scenario {
@@ -50,52 +60,100 @@ impl Scenario {
     ///
     /// Everything that is wrong with it, each with its place.
     pub fn load_from(name_or_path: &str, place: &Place) -> Result<Scenario, ScenarioError> {
-        let found = place.find(name_or_path)?;
-        let file =
-            document::read(&found.source).map_err(|diagnostics| ScenarioError { diagnostics })?;
-        Checker::new(&found, place).scenario(file)
+        Scenario::load_with(name_or_path, place, &Overlay::default())
     }
+
+    /// As [`Scenario::load_from`], with a variant and settings laid over the file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with its place.
+    pub fn load_with(
+        name_or_path: &str,
+        place: &Place,
+        overlay: &Overlay,
+    ) -> Result<Scenario, ScenarioError> {
+        let found = place.find(name_or_path)?;
+        let scenario = read(&found, place, overlay)?;
+        let settings = overlay.settings.iter().map(|setting| setting.source().text.clone());
+        Ok(Scenario { variant: overlay.variant.clone(), settings: settings.collect(), ..scenario })
+    }
+
+    /// A scenario that a command brings along: no file of that name in `./scenarios/` is in its place,
+    /// and no environment variable reaches it.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with its place.
+    pub fn of_text(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        let source = Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
+        let found = Found { name: name.to_owned(), source, folder: PathBuf::new() };
+        let place = Place { scenarios: PathBuf::new(), environment: BTreeMap::new() };
+        read(&found, &place, &Overlay::default())
+    }
+}
+
+fn read(found: &Found, place: &Place, overlay: &Overlay) -> Result<Scenario, ScenarioError> {
+    let layered = Layered::new(&found.source, overlay)?;
+    let spot = |span| layered.sources.spot(span);
+    let file = document::read_tree(layered.tree.clone(), &spot, &str::to_owned)
+        .map_err(|diagnostics| ScenarioError { diagnostics })?;
+    Checker::new(found, place, &layered).scenario(file)
 }
 
 /// Checks one file, and gathers what is wrong.
 struct Checker<'a> {
     found: &'a Found,
     place: &'a Place,
+    /// The file with what is laid over it.
+    layered: &'a Layered<'a>,
     problems: Vec<Diagnostic>,
     data: DataSet,
     steps: Vec<Step>,
     /// Environment variables of all templates and headers that were read so far.
     variables: Variables,
+    /// What templates of the transaction at hand see.
+    visible: Visible,
 }
 
 impl<'a> Checker<'a> {
-    fn new(found: &'a Found, place: &'a Place) -> Checker<'a> {
+    fn new(found: &'a Found, place: &'a Place, layered: &'a Layered<'a>) -> Checker<'a> {
         Checker {
             found,
             place,
+            layered,
             problems: Vec::new(),
             data: DataSet::default(),
             steps: Vec::new(),
             variables: Variables::new(),
+            visible: Visible::default(),
         }
     }
 
     fn scenario(mut self, file: ScenarioFile) -> Result<Scenario, ScenarioError> {
         self.data = DataSet::new(self.sources(file.data));
         let service = file.service.and_then(|service| self.service(service));
+        let rows = file.rows.and_then(|rows| self.row_source(rows));
+        self.data.row_source = rows;
         let load = file.load.map(|load| self.load(load)).unwrap_or_default();
         let common = self.headers(file.headers);
         let users = self.users(file.step, file.think, file.user, &common);
         let slos = self.slos(file.slo);
+        let prices = self.prices(file.price);
+        let budget = file.budget.map(|budget| self.budget(budget, &prices)).unwrap_or_default();
         self.data = self.data.with_variables(&self.variables);
         for step in &mut self.steps {
             step.expect.redactions = self.data.redactions.clone();
         }
         if self.problems.is_empty() {
-            self.render_all();
+            self.render_all(&users);
         }
         if !self.problems.is_empty() {
-            self.problems.sort_by_key(|problem| problem.spot.as_ref().map(|spot| spot.span.start));
+            let sources = &self.layered.sources;
+            self.problems.sort_by_key(|problem| {
+                let spot = problem.spot.as_ref();
+                spot.map(|spot| sources.offset(spot).unwrap_or(spot.span.start))
+            });
             return Err(ScenarioError { diagnostics: self.problems });
         }
         Ok(Scenario {
@@ -107,19 +165,27 @@ impl<'a> Checker<'a> {
             slos,
             load,
             steps: self.steps,
+            rows: rows.map(|rows| self.data.sources()[rows.index].name.clone()),
             data: self.data,
-            rows: None,
-            budget: Budget::default(),
-            prices: Prices::default(),
+            budget,
+            prices,
             variant: None,
             settings: Vec::new(),
+            variants: file.variant.into_keys().map(|name| name.value).collect(),
         })
     }
 
     // Places and messages.
 
     fn spot(&self, span: Range<usize>) -> Spot {
-        Spot { source: Arc::clone(&self.found.source), span }
+        let unplaced = || Spot { source: Arc::clone(&self.found.source), span: 0..0 };
+        self.layered.sources.spot(span).unwrap_or_else(unplaced)
+    }
+
+    /// What is written at a place.
+    fn written(&self, span: &Range<usize>) -> String {
+        let Spot { source, span } = self.spot(span.clone());
+        source.text.get(span).unwrap_or_default().to_owned()
     }
 
     fn problem(
@@ -133,8 +199,7 @@ impl<'a> Checker<'a> {
 
     /// The place of a part of a string's value.
     fn inside(&self, span: &Range<usize>, part: Range<usize>) -> Range<usize> {
-        let raw = self.found.source.text.get(span.clone()).unwrap_or_default();
-        position::in_file(raw, span.start, part)
+        position::in_file(&self.written(span), span.start, part)
     }
 
     /// What a text means, or a problem at its place.
@@ -160,34 +225,6 @@ impl<'a> Checker<'a> {
             return None;
         }
         Some(duration)
-    }
-
-    // Load.
-
-    fn load(&mut self, written: LoadFile) -> DefaultLoad {
-        if let (Some(stages), true) =
-            (&written.stages, written.users.is_some() || written.duration.is_some())
-        {
-            let message = "stages say how many users there are and how long";
-            self.problem(&stages.span, message, "leave out `users` and `duration`, or `stages`");
-        }
-        if let Some(users) = written.users.as_ref().filter(|users| users.value == 0) {
-            self.problem(&users.span, "there must be users", "expected 1 or more");
-        }
-        let stages = written.stages.as_ref().and_then(|text| {
-            let stages = self.understood(text, Stage::parse_list)?;
-            let total: Duration = stages.iter().map(|stage| stage.ramp + stage.hold).sum();
-            if total.is_zero() || stages.iter().all(|stage| stage.users == 0) {
-                self.problem(&text.span, "stages without users or without time", "");
-            }
-            Some(stages)
-        });
-        DefaultLoad {
-            users: written.users.map(|users| users.value),
-            stages,
-            duration: written.duration.and_then(|text| self.duration(&text)),
-            warm_up: written.warm_up.and_then(|text| self.understood(&text, parse_duration)),
-        }
     }
 
     // Users and transactions.
@@ -223,6 +260,7 @@ impl<'a> Checker<'a> {
                 .collect();
         }
         let think = think.and_then(|text| self.think(&text)).unwrap_or_default();
+        self.visible = Visible::default();
         let steps = steps.into_iter().filter_map(|step| self.named_step(step, common)).collect();
         let transaction = Transaction { name: self.found.name.clone(), weight: 1, steps };
         vec![User {
@@ -267,6 +305,7 @@ impl<'a> Checker<'a> {
         let written_name = transaction.name.take();
         let weight = self.weight(transaction.weight.take());
         let steps = transaction.step.take();
+        self.visible = Visible::default();
         let request = transaction.into_request();
         let name = self.name(written_name.clone(), &span, "transaction", named);
         let steps = match steps {

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use mock_server::config::{self, ServiceName};
-use toml::de::DeTable;
 
 use crate::scenario::file::ServiceOptions;
 use crate::scenario::model::Service;
@@ -15,6 +13,9 @@ use super::Checker;
 
 /// The key that is no setting of the service.
 const NAME: &str = "name";
+/// The service that is started behind one that calls another; its settings stand in a table of its
+/// name among those of the first.
+const BEHIND: ServiceName = ServiceName::Llm;
 
 impl Checker<'_> {
     pub(super) fn service(&mut self, written: At<TextOr<ServiceOptions>>) -> Option<Service> {
@@ -36,8 +37,19 @@ impl Checker<'_> {
         };
         let service = self.service_name(&name, &span)?;
         self.settings(service);
-        let options = entries.into_iter().map(|(key, value)| (key.value, plain(&value.value)));
-        Some(Service { name, options: options.collect() })
+        let behind = At { value: BEHIND.as_str().to_owned(), span: 0..0 };
+        let mut options = BTreeMap::new();
+        if let (true, Some(At { value: Node::Table(settings), .. })) =
+            (service.calls_upstream(), entries.get(&behind))
+        {
+            let named = settings
+                .iter()
+                .map(|(key, value)| (format!("{BEHIND}.{}", key.value), plain(&value.value)));
+            options.extend(named);
+            entries.remove(&behind);
+        }
+        options.extend(entries.into_iter().map(|(key, value)| (key.value, plain(&value.value))));
+        Some(Service { name, options })
     }
 
     fn service_name(&mut self, name: &str, span: &Range<usize>) -> Option<ServiceName> {
@@ -50,12 +62,17 @@ impl Checker<'_> {
 
     /// Finds what is wrong with the settings, in the service's own words.
     fn settings(&mut self, service: ServiceName) {
-        let source = Arc::clone(&self.found.source);
-        let tree = DeTable::parse(&source.text).map(toml::Spanned::into_inner).unwrap_or_default();
+        let tree = self.layered.tree.get_ref();
         let table = tree.get("service").and_then(|table| table.get_ref().as_table());
         let mut table = table.cloned().unwrap_or_default();
         table.remove(NAME);
-        self.problems.extend(config::check(service, &source, table));
+        let sources = &self.layered.sources;
+        let behind = table.get(BEHIND.as_str()).filter(|_| service.calls_upstream());
+        if let Some(settings) = behind.and_then(|behind| behind.get_ref().as_table().cloned()) {
+            self.problems.extend(config::check(BEHIND, sources, settings));
+            table.remove(BEHIND.as_str());
+        }
+        self.problems.extend(config::check(service, sources, table));
     }
 }
 

@@ -9,8 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 
 use crate::measure::sample::StepId;
 
-use crate::scenario::errors::{Spot, suggestion};
-use crate::scenario::feeder::NAMES;
+use crate::scenario::errors::Spot;
 use crate::scenario::file::{FromEnvironment, Headers, RequestFile};
 use crate::scenario::json;
 use crate::scenario::model::Step;
@@ -42,7 +41,14 @@ impl Checker<'_> {
             self.problem(&name.span, message, "reports could not tell them apart");
             return None;
         }
-        let (method, path) = self.method(&name, span, &request)?;
+        let (fan_out, after) = self.fan(request.fan);
+        let reading = self.reading(request.response, request.expect.as_ref());
+        // Known whether or not the rest is right: one mistake does not bring about another.
+        let number = u16::try_from(self.steps.len()).ok().map(StepId);
+        let extracted = reading.extract.iter().map(|(name, _)| name.clone()).collect();
+        self.visible.add(number, &name.value, fan_out.as_ref(), extracted);
+        let retry = request.retry.and_then(|retry| self.retry(retry));
+        let (method, path) = self.method(&name, span, &request.paths)?;
         let mut engine = Engine::new();
         let own = self.headers(request.headers);
         let body = self.body(&mut engine, request.json, request.body, request.body_file);
@@ -54,7 +60,6 @@ impl Checker<'_> {
             None => Some(TIMEOUT),
         };
         let expect = self.expect(request.expect.map(|e| e.value).unwrap_or_default());
-        let number = u16::try_from(self.steps.len()).ok().map(StepId);
         if number.is_none() {
             self.problem(span, "there are more steps than 65,536", "");
         }
@@ -73,14 +78,14 @@ impl Checker<'_> {
             template: StepTemplate::new(parts),
             timeout: timeout?,
             expect: expect?,
-            fan_out: None,
-            after: Vec::new(),
-            extract: Vec::new(),
-            stream: None,
-            usage: None,
-            retry: None,
-            rows: None,
-            goodput: None,
+            fan_out,
+            after,
+            extract: reading.extract,
+            stream: reading.stream,
+            usage: reading.usage,
+            retry,
+            rows: reading.rows,
+            goodput: reading.goodput,
         });
         number
     }
@@ -89,9 +94,9 @@ impl Checker<'_> {
         &mut self,
         name: &At<String>,
         span: &Range<usize>,
-        request: &RequestFile,
+        paths: &[(http::Method, At<String>)],
     ) -> Option<(http::Method, At<String>)> {
-        match request.paths.as_slice() {
+        match paths {
             [(method, path)] => Some((method.clone(), path.clone())),
             [] => {
                 let message = format!("step `{}` has no method", name.value);
@@ -134,7 +139,7 @@ impl Checker<'_> {
         }
     }
 
-    fn template(
+    pub(super) fn template(
         &mut self,
         engine: &mut Engine,
         text: &str,
@@ -152,36 +157,6 @@ impl Checker<'_> {
             Err(problem) => {
                 self.problems.push(problem);
                 None
-            }
-        }
-    }
-
-    /// Every name that a template uses must be known, and every column.
-    fn names(&mut self, engine: &Engine, id: &TemplateId, text: &str, span: &Range<usize>) {
-        let functions = engine.functions();
-        for used in engine.names(id) {
-            let mut words = used.split('.');
-            let root = words.next().unwrap_or_default();
-            if NAMES.contains(&root) || functions.iter().any(|function| function == root) {
-                continue;
-            }
-            let Some(source) = self.data.index(root).map(|index| &self.data.sources()[index])
-            else {
-                let sources = self.data.sources().iter().map(|source| source.name.as_str());
-                let known = sources.chain(NAMES).chain(functions.iter().map(String::as_str));
-                let label = suggestion(root, known);
-                let span = self.inside(span, find_word(text, root, 0..root.len()));
-                self.problem(&span, format!("there is no `{root}` in templates"), label);
-                continue;
-            };
-            let Some(field) = words.next() else { continue };
-            if !source.columns.is_empty() && !source.columns.contains(field) {
-                let label = suggestion(field, source.columns());
-                let from = source.file.as_deref().unwrap_or("the list");
-                let message = format!("rows of `{root}` have no `{field}` (in {from})");
-                let whole = format!("{root}.{field}");
-                let span = self.inside(span, find_word(text, &whole, root.len() + 1..whole.len()));
-                self.problem(&span, message, label);
             }
         }
     }
@@ -335,17 +310,4 @@ impl Checker<'_> {
         }
         Some(())
     }
-}
-
-/// Where `word` stands in a template as a word of its own, narrowed to `part` of it; the whole text
-/// where it is not found (as when it is written with blanks inside).
-fn find_word(text: &str, word: &str, part: Range<usize>) -> Range<usize> {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word)
-        .map(|(at, _)| at)
-        .find(|at| {
-            !text[..*at].ends_with(|c| is_name(c) || c == '.')
-                && !text[at + word.len()..].starts_with(is_name)
-        })
-        .map_or(0..text.len(), |at| at + part.start..at + part.end)
 }

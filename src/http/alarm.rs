@@ -24,6 +24,20 @@ impl Alarm {
         pin!(unconstrained(poll_fn(|cx| self.poll_timer(cx, deadline)))).poll(cx)
     }
 
+    /// What comes of `work`; `None` where it takes until after `deadline`. It is dropped then.
+    pub(super) async fn within<T>(
+        &mut self,
+        deadline: Instant,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            ready @ Poll::Ready(_) => ready.map(Some),
+            Poll::Pending => self.poll(cx, deadline).map(|()| None),
+        })
+        .await
+    }
+
     fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if deadline < sleep.deadline() {

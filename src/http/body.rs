@@ -1,12 +1,14 @@
 //! The body of a response as it arrives: counted, held against the limit, kept or read as events.
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 
 use super::events::{EventReader, Events};
 use super::response::Malformed;
 use crate::measure::sample::Offset;
 
-/// Bytes of the body of an error that are kept unasked: they say what was wrong.
+/// Bytes of a body that is not what was asked for that are kept: they say what was wrong.
 const KEPT_OF_ERRORS: usize = 2048;
 
 /// What is wanted of a body.
@@ -43,9 +45,11 @@ impl BodySink {
         }
     }
 
-    /// The head has come: an error's body is no stream, and its beginning is kept.
-    pub(super) fn begin(&mut self, status: u16) {
-        if status >= 400 {
+    /// The head has come: the body of an error, or of another content type, is no stream, and its
+    /// beginning is kept. Without a content type it is taken for one.
+    pub(super) fn begin(&mut self, status: u16, headers: &HeaderMap) {
+        let is_other = || headers.get(CONTENT_TYPE).is_some_and(|value| !is_event_stream(value));
+        if status >= 400 || (self.events.is_some() && is_other()) {
             self.keep = self.keep.max(KEPT_OF_ERRORS);
             self.events = None;
         }
@@ -66,14 +70,14 @@ impl BodySink {
     /// Takes the next bytes, which were read at `now`.
     ///
     /// # Errors
-    /// The body is over the limit.
+    /// The body is over the limit, or its events are none.
     pub(super) fn push(&mut self, data: &[u8], now: Offset) -> Result<(), Malformed> {
         self.length += data.len() as u64;
         self.check_limit(self.length)?;
         let room = self.keep.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&data[..data.len().min(room)]);
         if let Some(events) = &mut self.events {
-            events.push(data, now);
+            events.push(data, now)?;
         }
         Ok(())
     }
@@ -97,4 +101,10 @@ impl BodySink {
         }
         Ok(())
     }
+}
+
+/// Whether a content type is that of server-sent events, whatever its parameters.
+fn is_event_stream(content_type: &http::HeaderValue) -> bool {
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next();
+    essence.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }

@@ -1,64 +1,95 @@
 //! A connection of one user: opened when first needed, kept alive, opened anew when it is gone.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use super::alarm::Alarm;
+use super::body::BodySink;
 use super::drive::Drive;
 use super::exchange::{Exchange, ExchangeOptions};
 use super::failure::{Failure, Phase};
+use super::http2::{Received, Wire};
 use super::request::Request;
 use super::response::ResponseReader;
 use super::stream::Stream;
-use super::target::HttpTarget;
+use super::target::{HttpTarget, HttpVersion};
 use crate::clock::Clock;
 use crate::measure::sample::Bytes;
 
-/// A connection that one user owns. Carries one exchange at a time.
+/// A connection, as its one user sees it. Carries one exchange at a time.
+///
+/// Over HTTP/1.1 it is a connection indeed; over HTTP/2 it may be one stream after another of a
+/// connection that others use too.
 #[derive(Debug)]
 pub struct Connection {
-    line: Line,
+    way: Way,
     alarm: Alarm,
+    target: Arc<HttpTarget>,
+    clock: Clock,
 }
 
-/// A connection without its timer.
 #[derive(Debug)]
+enum Way {
+    Http1(Line),
+    Http2(Arc<Wire>),
+}
+
+/// A connection that speaks HTTP/1.1.
+#[derive(Debug, Default)]
 struct Line {
-    target: Arc<HttpTarget>,
     /// Open and idle. An exchange takes it out, and puts it back only when the response was whole:
     /// so a cancelled exchange closes the connection, and none is used with an answer pending.
     idle: Option<Stream>,
     /// Head of the request, kept for its space.
     head: Vec<u8>,
-    clock: Clock,
 }
 
 impl Connection {
     /// A connection to `target`, not yet open.
     pub fn new(target: Arc<HttpTarget>, clock: Clock) -> Self {
-        let line = Line { target, idle: None, head: Vec::new(), clock };
-        Connection { line, alarm: Alarm::default() }
+        let way = match target.version() {
+            HttpVersion::Http1 => Way::Http1(Line::default()),
+            HttpVersion::Http2 => Way::Http2(Arc::new(Wire::new(Arc::clone(&target), clock))),
+        };
+        Connection { way, alarm: Alarm::default(), target, clock }
+    }
+
+    /// From now on, streams of `wire`.
+    pub(super) fn use_wire(&mut self, wire: Arc<Wire>) {
+        self.way = Way::Http2(wire);
     }
 
     /// Sends `request` and reads the whole response, whatever its status. Redirects are not
     /// followed; nothing that may have been sent is sent again.
     ///
-    /// Dropping the future closes the connection; the next exchange opens a new one.
+    /// Dropping the future closes the connection, of HTTP/2 the stream alone; the next exchange
+    /// opens a new one.
     pub async fn exchange(&mut self, request: Request<'_>, options: ExchangeOptions) -> Exchange {
-        let mut exchange = Exchange::new(self.line.clock.now());
-        let deadline = self.line.clock.instant(exchange.started + options.timeout);
+        let exchange = Exchange::new(self.clock.now());
+        self.carry_out(exchange, request, options).await
+    }
+
+    /// The same for an exchange that was asked for before.
+    pub(super) async fn carry_out(
+        &mut self,
+        mut exchange: Exchange,
+        request: Request<'_>,
+        options: ExchangeOptions,
+    ) -> Exchange {
+        let deadline = self.clock.instant(exchange.started + options.timeout);
         let mut phase = Phase::Connecting;
-        let mut response =
-            ResponseReader::new(request.method, self.line.target.max_body(), options.wanted);
-        let ended = {
-            let mut run = pin!(self.line.run(&request, &mut response, &mut exchange, &mut phase));
-            poll_fn(|cx| match run.as_mut().poll(cx) {
-                ready @ Poll::Ready(_) => ready.map(Some),
-                Poll::Pending => self.alarm.poll(cx, deadline).map(|()| None),
-            })
-            .await
+        let (max_body, wanted) = (self.target.max_body(), options.wanted);
+        let (ended, parts) = match &mut self.way {
+            Way::Http1(line) => {
+                let mut response = ResponseReader::new(request.method, max_body, wanted);
+                let to = (&*self.target, self.clock);
+                let run = line.run(to, &request, &mut response, &mut exchange, &mut phase);
+                (self.alarm.within(deadline, run).await, response.into_parts())
+            }
+            Way::Http2(wire) => {
+                let mut received = Received::new(BodySink::new(wanted, max_body));
+                let run = wire.run(&request, &mut received, &mut exchange, &mut phase);
+                (self.alarm.within(deadline, run).await, received.into_parts())
+            }
         };
         let failure = match ended {
             Some(Ok(())) => None,
@@ -66,28 +97,30 @@ impl Connection {
             None => Some(Failure::timeout(options.timeout, phase)),
         };
         if failure.is_some() {
-            exchange.done = self.line.clock.now();
+            exchange.done = self.clock.now();
         }
         exchange.failure = failure;
-        (exchange.status, exchange.headers, exchange.body, exchange.events) = response.into_parts();
+        (exchange.status, exchange.headers, exchange.body, exchange.events) = parts;
         exchange
     }
 
-    /// Closes the connection; the next exchange opens a new one.
+    /// Closes the connection; the next exchange opens a new one. Over HTTP/2, others that use it
+    /// keep it.
     pub fn close(&mut self) {
-        self.line.idle = None;
+        *self = Connection::new(Arc::clone(&self.target), self.clock);
     }
 }
 
 impl Line {
     async fn run(
         &mut self,
+        (target, clock): (&HttpTarget, Clock),
         request: &Request<'_>,
         response: &mut ResponseReader,
         exchange: &mut Exchange,
         phase: &mut Phase,
     ) -> Result<(), Failure> {
-        let body = request.write(self.target.prologue(), &mut self.head);
+        let body = request.write(target.prologue(), &mut self.head);
         let mut used = None;
         if let Some(mut stream) = self.idle.take()
             && stream.is_idle().await
@@ -99,8 +132,8 @@ impl Line {
             let mut stream = match used.take() {
                 Some(stream) => stream,
                 None => {
-                    let stream = open(&self.target, exchange, phase, self.clock).await?;
-                    exchange.sent = self.clock.now();
+                    let stream = open(target, exchange, phase, clock).await?;
+                    exchange.sent = clock.now();
                     stream
                 }
             };
@@ -111,7 +144,7 @@ impl Line {
                 response,
                 exchange,
                 phase,
-                clock: self.clock,
+                clock,
             };
             match drive.run().await {
                 Ok(keeps_alive) => {
@@ -130,7 +163,7 @@ impl Line {
 }
 
 /// Opens a connection and notes how long its parts took.
-async fn open(
+pub(super) async fn open(
     target: &HttpTarget,
     exchange: &mut Exchange,
     phase: &mut Phase,

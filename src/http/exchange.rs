@@ -24,13 +24,16 @@ pub struct ExchangeOptions {
 pub struct Exchange {
     /// The exchange was asked for.
     pub started: Offset,
-    /// The request was handed to an open connection; `started` where none could be opened.
+    /// The request was handed to an open connection: after any wait for one of the shared ones, and
+    /// of HTTP/2 once the service allowed one more stream. Where none could be opened, when that was
+    /// begun; where none became free, `started`.
     pub sent: Offset,
     /// Name resolution and TCP connect, where this exchange opened a connection.
     pub connect: Option<Duration>,
     /// TLS handshake, where this exchange opened a connection.
     pub tls: Option<Duration>,
-    /// The first byte of the response, informational responses (1xx) included, was read.
+    /// The first byte of the response, informational responses (1xx) included, was read; of HTTP/2,
+    /// the first head.
     pub first_byte: Option<Offset>,
     /// The last byte of the response was read, or the failure was known.
     pub done: Offset,
@@ -42,7 +45,8 @@ pub struct Exchange {
     pub body: Bytes,
     /// Its events, if they were wanted and the status is no error: those that came whole.
     pub events: Option<Events>,
-    /// Bytes of request and response on the connection, TLS framing not counted.
+    /// Bytes of request and response on the connection, TLS framing not counted. Of HTTP/2 those of
+    /// the bodies alone: heads are compressed against all that came before on the connection.
     pub bytes: sample::Bytes,
     /// Why there is no whole response; `None` where there is one, whatever its status.
     pub failure: Option<Failure>,

@@ -89,8 +89,10 @@ pub(super) fn reason(error: &io::Error) -> String {
 /// How far an exchange has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    AwaitingConnection,
     Connecting,
     Tls,
+    AwaitingStream,
     Sending,
     Waiting,
     Reading,
@@ -99,8 +101,12 @@ pub(super) enum Phase {
 impl Phase {
     fn name(self) -> &'static str {
         match self {
+            Phase::AwaitingConnection => "while waiting for one of the shared connections",
             Phase::Connecting => "while connecting",
             Phase::Tls => "in the TLS handshake",
+            Phase::AwaitingStream => {
+                "while waiting for a free stream of the connection (the service allows so many)"
+            }
             Phase::Sending => "while sending the request",
             Phase::Waiting => "while waiting for the first byte",
             Phase::Reading => "while reading the response",

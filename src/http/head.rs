@@ -65,7 +65,7 @@ fn no_head(error: httparse::Error, bytes: &[u8]) -> Malformed {
             // An alert or handshake record.
             [0x15 | 0x16, 0x03, ..] => "; the service speaks TLS: use https://",
             // A settings frame comes first from a server that speaks nothing but HTTP/2.
-            [0, 0, _, 4, ..] => "; the service speaks HTTP/2 only",
+            [0, 0, _, 4, ..] => "; the service speaks HTTP/2 only: use --http2",
             _ => "",
         };
         return Malformed::new(format!("not an HTTP/1.1 response: it begins with {begin:?}{next}"));

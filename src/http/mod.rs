@@ -1,16 +1,18 @@
-//! One HTTP/1.1 request and its whole response, over a connection that one user owns, timed by
-//! phase.
+//! One request and its whole response, timed by phase.
 //!
 //! ```text
 //! HttpTarget ── where, and whether it may be hit (guard), TLS ── shared by all users
-//!     └─ Connection ── one per user: opens, keeps alive, reopens
-//!            └─ exchange: Request ─► Stream ─► ResponseReader ─► Exchange
+//!     └─ Pool ── of one user, or shared
+//!         └─ Connection ── opens, keeps alive, reopens
+//!            ├─ HTTP/1.1: Request ─► Stream ─► ResponseReader ─┬─► Exchange
+//!            └─ HTTP/2:   Request ─► Wire (many at a time) ────┘
 //! ```
 //!
-//! The connection is read and written in the task of its user: no second task, no channel, and two
-//! system calls per request on a connection that is kept alive (one write, one read; waiting is
-//! shared by all connections of a thread). [`response::ResponseReader`] is the protocol without
-//! sockets or clocks: bytes in, a response or a reason out.
+//! An HTTP/1.1 connection is read and written in the task of its user: no second task, no channel,
+//! and two system calls per request on a connection that is kept alive (one write, one read; waiting
+//! is shared by all connections of a thread). [`response::ResponseReader`] is the protocol without
+//! sockets or clocks: bytes in, a response or a reason out. An HTTP/2 connection has a task of its
+//! own, because many users share it.
 
 mod alarm;
 mod body;
@@ -22,6 +24,7 @@ mod exchange;
 mod failure;
 mod guard;
 mod head;
+mod http2;
 mod pool;
 mod request;
 pub mod response;
@@ -31,7 +34,7 @@ mod tls;
 
 pub use body::Wanted;
 pub use connection::Connection;
-pub use events::Events;
+pub use events::{EventReader, Events};
 pub use exchange::{Exchange, ExchangeOptions};
 pub use failure::Failure;
 pub use pool::Pool;

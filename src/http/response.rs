@@ -210,7 +210,7 @@ impl ResponseReader {
 
     fn accept(&mut self, head: Head) -> Result<(), Malformed> {
         self.status = Some(head.status);
-        self.body.begin(head.status);
+        self.body.begin(head.status, &head.headers);
         self.keep_alive = if head.is_http_11 {
             !names_token(&head.headers, CONNECTION, "close")
         } else {

@@ -13,9 +13,10 @@ use url::{Host, Url};
 
 use super::failure::Failure;
 use super::guard::{Guard, Refused};
+use super::http2;
 use super::request::Prologue;
 use super::stream::Stream;
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use crate::error::Error;
 use crate::measure::sample::Outcome;
 
@@ -55,6 +56,21 @@ pub enum HttpVersion {
     Http2,
 }
 
+impl HttpVersion {
+    /// As specifications write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            HttpVersion::Http1 => "HTTP/1.1",
+            HttpVersion::Http2 => "HTTP/2",
+        }
+    }
+
+    /// Whether a connection carries many requests at a time.
+    pub fn carries_many(self) -> bool {
+        self == HttpVersion::Http2
+    }
+}
+
 impl Default for HttpOptions {
     fn default() -> Self {
         HttpOptions {
@@ -78,6 +94,8 @@ pub struct HttpTarget {
     tls: Option<Tls>,
     guard: Guard,
     max_body: u64,
+    version: HttpVersion,
+    shared: Option<u32>,
     resolved: Mutex<Option<Resolved>>,
 }
 
@@ -113,23 +131,28 @@ impl HttpTarget {
         };
         let host = host.to_owned();
         let authority = format!("{host}:{port}");
-        let host_line = match url.port() {
-            Some(_) => format!("host: {authority}\r\n"),
-            None => format!("host: {host}\r\n"),
+        let named = match url.port() {
+            Some(_) => authority.clone(),
+            None => host.to_string(),
         };
         let base_path = url.path().trim_end_matches('/').to_owned();
+        let Ok(prologue) = Prologue::new(url.scheme(), &named, base_path) else {
+            return bad("its host cannot stand in a request");
+        };
         let tls = match url.scheme() {
-            "https" => Some(Tls::new(&host, options.ca_file.as_deref())?),
+            "https" => Some(Tls::new(&host, &options)?),
             _ => None,
         };
         Ok(HttpTarget {
             host,
             port,
             authority,
-            prologue: Prologue { base_path, host_line },
+            prologue,
             tls,
             guard: Guard::new(&options.allow_hosts)?,
             max_body: options.max_body,
+            version: options.version,
+            shared: options.shared,
             resolved: Mutex::new(None),
         })
     }
@@ -139,7 +162,8 @@ impl HttpTarget {
         &self.authority
     }
 
-    /// Checks that the target may be loaded and that a connection can be opened, TLS included.
+    /// Checks that the target may be loaded and that a connection can be opened, TLS included; of
+    /// HTTP/2 also, that the service speaks it.
     ///
     /// # Errors
     /// In one line that says why: bad input where the host may not be loaded, else it cannot run.
@@ -149,7 +173,11 @@ impl HttpTarget {
             let refused = |refused: Refused| Error::BadInput(refused.to_string());
             self.guard.allowed(&self.host, &addresses).map_err(refused)?;
             let tcp = self.connect().await.map_err(cannot_run)?;
-            self.secure(tcp).await.map(drop).map_err(cannot_run)
+            let stream = self.secure(tcp).await.map_err(cannot_run)?;
+            match self.version {
+                HttpVersion::Http1 => Ok(()),
+                HttpVersion::Http2 => http2::probe(stream).await.map_err(cannot_run),
+            }
         };
         tokio::time::timeout(PROBE_TIMEOUT, open).await.unwrap_or_else(|_| {
             Err(Error::CannotRun(format!(
@@ -165,6 +193,15 @@ impl HttpTarget {
 
     pub(super) fn max_body(&self) -> u64 {
         self.max_body
+    }
+
+    pub(super) fn version(&self) -> HttpVersion {
+        self.version
+    }
+
+    /// Connections for all users together; `None` where each has its own.
+    pub(super) fn shared(&self) -> Option<u32> {
+        self.shared
     }
 
     pub(super) fn has_tls(&self) -> bool {
@@ -201,11 +238,17 @@ impl HttpTarget {
         })
     }
 
-    /// The TLS handshake, for an https target.
+    /// The TLS handshake, for an https target; HTTP/2 must be agreed on in it, where it is wanted.
     pub(super) async fn secure(&self, tcp: TcpStream) -> Result<Stream, Failure> {
         match &self.tls {
             None => Ok(Stream::Plain(tcp)),
-            Some(tls) => Ok(Stream::Tls(Box::new(tls.handshake(tcp).await?))),
+            Some(tls) => {
+                let stream = Stream::Tls(Box::new(tls.handshake(tcp).await?));
+                if self.version == HttpVersion::Http2 && stream.agreed() != Some(tls::HTTP2) {
+                    return Err(tls::not_agreed(self.version));
+                }
+                Ok(stream)
+            }
         }
     }
 

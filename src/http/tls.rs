@@ -1,27 +1,38 @@
-//! TLS on rustls: certificates are always verified, and every connection makes a full handshake.
+//! TLS on rustls: certificates are verified unless that is waived, and every connection makes a full
+//! handshake.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Host;
 
 use super::failure::{Failure, reason};
+use super::target::{HttpOptions, HttpVersion};
 use crate::error::Error;
 use crate::measure::sample::Outcome;
+
+/// Names of protocols in the handshake (RFC 7301).
+const HTTP1: &[u8] = b"http/1.1";
+pub(super) const HTTP2: &[u8] = b"h2";
 
 /// Makes TLS connections to one host.
 #[derive(Clone)]
 pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    version: HttpVersion,
 }
 
 impl std::fmt::Debug for Tls {
@@ -31,15 +42,24 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Trusts the system's authorities, and those in `ca_file` (PEM).
-    pub(super) fn new(host: &Host<String>, ca_file: Option<&Path>) -> Result<Tls, Error> {
+    /// Trusts the system's authorities, and those in the CA file (PEM); or anyone, if `insecure`.
+    pub(super) fn new(host: &Host<String>, options: &HttpOptions) -> Result<Tls, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let schemes = provider.signature_verification_algorithms.supported_schemes();
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| Error::CannotRun(format!("TLS cannot be set up: {error}")))?
-            .with_root_certificates(roots(ca_file)?)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            .map_err(|error| Error::CannotRun(format!("TLS cannot be set up: {error}")))?;
+        let config = if options.insecure {
+            config.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAll { schemes }))
+        } else {
+            config.with_root_certificates(roots(options.ca_file.as_deref())?)
+        };
+        let mut config = config.with_no_client_auth();
+        let protocol = match options.version {
+            HttpVersion::Http1 => HTTP1,
+            HttpVersion::Http2 => HTTP2,
+        };
+        config.alpn_protocols = vec![protocol.to_vec()];
         // Users are different clients: none continues the session of another.
         config.resumption = Resumption::disabled();
         let name = match host {
@@ -49,12 +69,15 @@ impl Tls {
             Host::Ipv4(address) => ServerName::from(std::net::IpAddr::from(*address)),
             Host::Ipv6(address) => ServerName::from(std::net::IpAddr::from(*address)),
         };
-        Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name, version: options.version })
     }
 
     /// The handshake over `tcp`.
     pub(super) async fn handshake(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
         self.connector.connect(self.name.clone(), tcp).await.map_err(|error| {
+            if is_no_common_protocol(&error) {
+                return not_agreed(self.version);
+            }
             Failure::client_resource(&error).unwrap_or_else(|| {
                 let message = refusal(&error).unwrap_or_else(|| {
                     format!("TLS handshake: {}; does the service speak TLS?", reason(&error))
@@ -62,6 +85,64 @@ impl Tls {
                 Failure::new(Outcome::Connect, message)
             })
         })
+    }
+}
+
+/// The handshake did not lead to the HTTP that is wanted.
+pub(super) fn not_agreed(wanted: HttpVersion) -> Failure {
+    let message = match wanted {
+        HttpVersion::Http1 => "the service does not speak HTTP/1.1 over TLS; try --http2",
+        HttpVersion::Http2 => {
+            "the service does not offer HTTP/2 in the TLS handshake, so it speaks HTTP/1.1 only; \
+             leave out --http2"
+        }
+    };
+    Failure::new(Outcome::Connect, message)
+}
+
+fn is_no_common_protocol(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(error, Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)))
+}
+
+/// Takes any certificate, and any signature with it: for `--insecure` alone.
+#[derive(Debug)]
+struct AcceptAll {
+    schemes: Vec<SignatureScheme>,
+}
+
+impl ServerCertVerifier for AcceptAll {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes.clone()
     }
 }
 
@@ -88,7 +169,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, Error> {
     }
     if roots.is_empty() {
         return Err(Error::BadInput(
-            "no certificate authorities found on this system; name a PEM file of them with --ca-file".to_owned(),
+            "no certificate authorities found on this system; name a PEM file of them with --ca-file, or accept any certificate with --insecure".to_owned(),
         ));
     }
     Ok(roots)
@@ -120,7 +201,7 @@ fn refused_certificate(error: &CertificateError) -> String {
         // A bad signature: an authority of the same name is trusted, with another key.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => (
             "is not signed by an authority that this system trusts".to_owned(),
-            "give the authority's certificate with --ca-file",
+            "give the authority's certificate with --ca-file, or accept any with --insecure",
         ),
         CertificateError::NotValidForName => {
             ("is for another name".to_owned(), "use the name it was made for")

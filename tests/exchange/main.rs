@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod guard;
+mod http2;
 mod keep_alive;
 mod outcomes;
 mod phases;
 mod reader;
 mod request;
 mod scripted;
+mod shared;
 mod timeouts;
 mod tls;

@@ -21,15 +21,12 @@ use crate::measure::sample::Offset;
 use crate::plan::{Ending, Stop};
 use crate::schedule::ClosedLoad;
 
+use super::end::{Goal, wind_down};
 use super::quiet::QuietStdout;
 
-/// Between two looks at what is still in flight.
-const LOOK: Duration = Duration::from_millis(20);
 /// Goose looks twice a second whether it is to stop, and then asks its users to leave; until then
 /// they idle in steps of this length.
 const IDLE: Duration = Duration::from_millis(100);
-/// How long requests in flight may take where the run did not end by itself.
-const INTERRUPTED_DRAIN: Duration = Duration::from_secs(2);
 /// Between two requests to Goose to stop: one that comes before it has started is forgotten.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Users a second where no start rate is given: all at once, as far as Goose's clock can tell.
@@ -45,10 +42,7 @@ struct Crew {
     next_user: AtomicU32,
     /// Iterations that may still be begun.
     permits: AtomicU64,
-    /// Iterations that are begun or may be, and have not ended.
-    unfinished: AtomicU64,
-    /// Says why the run ends from inside.
-    ends: mpsc::Sender<Ending>,
+    goal: Goal,
     /// Nothing is in flight any more: users without work may leave.
     released: CancellationToken,
 }
@@ -59,16 +53,15 @@ pub async fn run(
     load: ClosedLoad,
     interrupts: &mut mpsc::Receiver<Ending>,
 ) -> Result<Ending, Error> {
-    let (ends, mut ended) = mpsc::channel(8);
-    let iterations = load.iterations.unwrap_or(u64::MAX);
+    let (goal, mut ended) = Goal::new(load.iterations);
+    let permits = AtomicU64::new(load.iterations.unwrap_or(u64::MAX));
     let crew = Arc::new(Crew {
         context: Arc::clone(&context),
         load,
         began: OnceLock::new(),
         next_user: AtomicU32::new(0),
-        permits: AtomicU64::new(iterations),
-        unfinished: AtomicU64::new(iterations),
-        ends,
+        permits,
+        goal,
         released: CancellationToken::new(),
     });
     let attack = attack(&crew).map_err(goose_failed)?;
@@ -79,9 +72,10 @@ pub async fn run(
     let ending = tokio::select! {
         Some(ending) = interrupts.recv() => ending,
         Some(ending) = ended.recv() => ending,
+        ending = context.spending.over() => ending,
         result = &mut attack => return Err(ended_by_itself(result)),
     };
-    wind_down(&crew, ending.stop, interrupts).await;
+    wind_down(&context, ending.stop, interrupts, || context.recorder.in_flight() <= 0).await;
     crew.released.cancel();
     let result = loop {
         goose::trigger_killswitch("the run is over");
@@ -95,24 +89,6 @@ pub async fn run(
         Ok(Err(error)) => Err(goose_failed(error)),
         Err(error) => Err(Error::CannotRun(format!("the load driver failed: {error}"))),
     }
-}
-
-/// Ends the run: no new requests, then a bounded wait for those in flight, then none at all.
-async fn wind_down(crew: &Crew, stop: Stop, interrupts: &mut mpsc::Receiver<Ending>) {
-    let Context { clock, recorder, halt, .. } = &*crew.context;
-    recorder.window().close(clock.now());
-    halt.finish.cancel();
-    let drain =
-        if stop.is_planned() { crew.load.drain } else { crew.load.drain.min(INTERRUPTED_DRAIN) };
-    let deadline = tokio::time::Instant::now() + drain;
-    while recorder.in_flight() > 0 {
-        tokio::select! {
-            () = sleep_until(deadline) => break,
-            Some(_) = interrupts.recv() => break,
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
-    halt.abort.cancel();
 }
 
 fn goose_failed(error: GooseError) -> Error {
@@ -209,10 +185,7 @@ fn transaction(crew: Arc<Crew>, kind: usize) -> Transaction {
             let mut member = taken.unwrap_or_else(|| Box::new(crew.admit(kind)));
             let lived = AssertUnwindSafe(crew.iterate(&mut member)).catch_unwind().await;
             if let Err(panic) = lived {
-                let said = panic.downcast_ref::<String>().map(String::as_str);
-                let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-                let said = said.unwrap_or("no message");
-                crew.end(Ending::because(Stop::Failed, format!("a user panicked: {said}")));
+                crew.goal.panicked(&*panic);
             }
             *lock(&seat) = Some(member);
             Ok(())
@@ -257,16 +230,11 @@ impl Crew {
         let (crew, finish, end) = (Arc::clone(self), halt.finish.clone(), clock.instant(end));
         tokio::spawn(async move {
             tokio::select! {
-                () = sleep_until(end) => crew.end(Stop::Duration.into()),
+                () = sleep_until(end) => crew.goal.end(Stop::Duration),
                 () = finish.cancelled() => {}
             }
         });
         now
-    }
-
-    fn end(&self, ending: Ending) {
-        // A full channel means that the run is being ended already.
-        let _ = self.ends.try_send(ending);
     }
 
     /// One iteration and the think time after it, or idling where the run is over.
@@ -278,9 +246,7 @@ impl Crew {
             return;
         }
         let (_, think) = member.session.iterate(member.due).await;
-        if self.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.end(Stop::Iterations.into());
-        }
+        self.goal.iteration_ended();
         member.due = clock.now() + think;
         // An iteration that fails at once (no descriptor left) never waits for anything: without
         // this, one such user would keep its thread from all others.

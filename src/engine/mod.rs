@@ -1,6 +1,8 @@
 //! Decides when iterations start, and when the run ends.
 
+mod alarm;
 mod closed;
+mod end;
 mod open;
 mod quiet;
 

@@ -1,5 +1,6 @@
 //! Targets that gander starts by itself: the reference services and `--spawn`ed commands.
 
+pub mod control;
 pub mod supervisor;
 
 use std::collections::VecDeque;

@@ -1,0 +1,78 @@
+//! How a run ends: what both models share.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use crate::flow::Context;
+use crate::plan::{Ending, Stop};
+
+/// Between two looks at what is still in flight.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long requests in flight may take where the run did not end by itself.
+const INTERRUPTED_DRAIN: Duration = Duration::from_secs(2);
+
+/// Says why the run ends from inside, and counts the iterations that it ends after.
+#[derive(Debug)]
+pub struct Goal {
+    ends: mpsc::Sender<Ending>,
+    /// Iterations that may still be begun or have not ended.
+    unfinished: AtomicU64,
+}
+
+impl Goal {
+    /// A run that ends after so many iterations, or never by their number; why it ends comes out of
+    /// the receiver.
+    pub fn new(iterations: Option<u64>) -> (Goal, mpsc::Receiver<Ending>) {
+        let (ends, ended) = mpsc::channel(8);
+        let unfinished = AtomicU64::new(iterations.unwrap_or(u64::MAX));
+        (Goal { ends, unfinished }, ended)
+    }
+
+    /// Ends the run.
+    pub fn end(&self, ending: impl Into<Ending>) {
+        // A full channel means that the run is being ended already.
+        let _ = self.ends.try_send(ending.into());
+    }
+
+    /// An iteration ended, or was dropped.
+    pub fn iteration_ended(&self) {
+        if self.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.end(Stop::Iterations);
+        }
+    }
+
+    /// A task panicked: the figures would lack what it did, so that the run fails.
+    pub fn panicked(&self, panic: &(dyn Any + Send)) {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        let said = said.unwrap_or("no message");
+        self.end(Ending::because(Stop::Failed, format!("a user panicked: {said}")));
+    }
+}
+
+/// Ends the run: no new requests, then a bounded wait until `is_quiet`, then none at all.
+pub async fn wind_down(
+    context: &Context,
+    stop: Stop,
+    interrupts: &mut mpsc::Receiver<Ending>,
+    is_quiet: impl Fn() -> bool,
+) {
+    let Context { clock, recorder, halt, plan, .. } = context;
+    recorder.window().close(clock.now());
+    halt.finish.cancel();
+    let drain = plan.load.drain();
+    let drain = if stop.is_planned() { drain } else { drain.min(INTERRUPTED_DRAIN) };
+    let deadline = tokio::time::Instant::now() + drain;
+    while !is_quiet() {
+        tokio::select! {
+            () = sleep_until(deadline) => break,
+            Some(_) = interrupts.recv() => break,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    halt.abort.cancel();
+}

@@ -1,0 +1,203 @@
+//! What becomes of an iteration: how it ends, and the rows that are counted for it.
+
+use crate::measure::recorder::{IterationEnd, Recorder};
+use crate::measure::rows::{Effort, Row, RowFailure};
+use crate::measure::sample::{Offset, Outcome, StepId};
+use crate::scenario::Scenario;
+use crate::scenario::answer::{Harvest, RowResult};
+
+use super::attempt::Ended;
+use super::fan::Results;
+
+/// Failed requests of a row that its example names.
+const NAMED: usize = 3;
+/// Characters of why a row of a response failed.
+const LONGEST_REASON: usize = 120;
+/// Characters of all that it says of it.
+const LONGEST_DETAIL: usize = 400;
+
+/// Whether the iteration goes on.
+pub(super) enum Turn {
+    /// With what the step gave, in order.
+    On(Vec<Harvest>),
+    /// It is over.
+    End,
+}
+
+/// How an iteration has gone so far.
+pub(super) struct Course<'a> {
+    scenario: &'a Scenario,
+    due: Offset,
+    /// Data rows that the iteration stands for.
+    rows: u64,
+    end: IterationEnd,
+    effort: Effort,
+    ok: Effort,
+    slowest_ns: u64,
+    /// Class and example of what ended it.
+    failure: Option<(String, String)>,
+    /// Whether a response carried rows: then these are counted, and the iteration is none.
+    has_carried_rows: bool,
+}
+
+impl<'a> Course<'a> {
+    /// An iteration that begins, due at `due`, and stands for so many data rows.
+    pub fn new(scenario: &'a Scenario, due: Offset, rows: u64) -> Course<'a> {
+        Course {
+            scenario,
+            due,
+            rows,
+            end: IterationEnd::Ok,
+            effort: Effort::default(),
+            ok: Effort::default(),
+            slowest_ns: 0,
+            failure: None,
+            has_carried_rows: false,
+        }
+    }
+
+    /// Requests made so far.
+    pub fn requests(&self) -> u64 {
+        self.effort.requests
+    }
+
+    /// The run ends it.
+    pub fn cancel(&mut self) {
+        self.end = IterationEnd::Cancelled;
+    }
+
+    /// Takes the results of the step `id`.
+    pub fn take(&mut self, id: StepId, results: Results, recorder: &Recorder) -> Turn {
+        let step = self.scenario.step(id);
+        for (_, request) in &results.ended {
+            self.count(request, recorder);
+        }
+        let all = results.ended.len();
+        let failed: Vec<&(String, Ended)> =
+            results.ended.iter().filter(|(_, r)| r.sample.outcome.is_failure()).collect();
+        let is_cancelled = results.is_cut_off
+            || results.ended.iter().any(|(_, r)| r.sample.outcome == Outcome::Cancelled);
+        let must_all = step.fan_out.as_ref().is_none_or(|fan_out| fan_out.all_or_nothing);
+        if let Some(first) = failed.first() {
+            // What is cut off might have succeeded.
+            let is_failed = must_all || (failed.len() == all && !is_cancelled);
+            if is_failed {
+                self.end = IterationEnd::Failed;
+                self.failure = Some(describe(&step.name, all, &failed, first));
+                return Turn::End;
+            }
+        }
+        if is_cancelled {
+            self.cancel();
+            return Turn::End;
+        }
+        if !failed.is_empty() {
+            self.end = IterationEnd::Partial;
+        }
+        Turn::On(results.ended.into_iter().filter_map(|(_, request)| request.harvest).collect())
+    }
+
+    fn count(&mut self, request: &Ended, recorder: &Recorder) {
+        let sample = &request.sample;
+        if request.attempts == 0 && sample.outcome == Outcome::Cancelled {
+            // The budget was used up: it was never due.
+            return;
+        }
+        let effort = Effort { requests: 1, attempts: request.attempts, ..Effort::default() };
+        self.effort += effort;
+        if sample.outcome.is_success() {
+            self.ok.wasted_requests += 1;
+            self.ok.wasted_tokens += sample.tokens.unwrap_or_default();
+        }
+        let took = sample.done.since(sample.scheduled);
+        self.slowest_ns = self.slowest_ns.max(Offset::from(took).0);
+        let Some(rows) = &request.rows else { return };
+        self.has_carried_rows = true;
+        // The request is counted once, with the first of its rows.
+        let mut effort = effort;
+        for row in rows {
+            let said = match row {
+                RowResult::Ok => None,
+                RowResult::Failed { why, detail } => {
+                    Some((self.said(why, LONGEST_REASON), self.said(detail, LONGEST_DETAIL)))
+                }
+            };
+            let failure = said.as_ref().map(|(class, example)| RowFailure { class, example });
+            recorder.record_row(&Row {
+                end: if failure.is_some() { IterationEnd::Failed } else { IterationEnd::Ok },
+                due: sample.scheduled,
+                done: sample.done,
+                effort: Effort { in_responses: 1, ..std::mem::take(&mut effort) },
+                failure,
+            });
+        }
+    }
+
+    /// What a row of a response says about its failure: in one line of bounded length, without
+    /// secrets that the target may have sent back.
+    fn said(&self, text: &str, longest: usize) -> String {
+        let redacted = self.scenario.redactions().redact(text);
+        let words = redacted.split_whitespace().collect::<Vec<_>>().join(" ");
+        words.chars().take(longest).collect()
+    }
+
+    /// Records the iteration, which has ended at `done`, and says how.
+    pub fn finish(self, done: Offset, recorder: &Recorder) -> IterationEnd {
+        if self.has_carried_rows {
+            return self.end;
+        }
+        let mut effort = self.effort;
+        if self.end == IterationEnd::Failed {
+            effort.wasted_requests = self.ok.wasted_requests;
+            effort.wasted_tokens = self.ok.wasted_tokens;
+        }
+        if effort.requests > 1 {
+            effort.slowest_ns = self.slowest_ns;
+            effort.of_ns = Offset::from(done.since(self.due)).0;
+        }
+        // Elements of data rows may be secrets.
+        let failure = self.failure.map(|(class, example)| {
+            (class, self.scenario.redactions().redact(&example).into_owned())
+        });
+        let failure = failure
+            .as_ref()
+            .map(|(class, example)| RowFailure { class, example: example.as_str() });
+        // Its requests are counted once, with the first of its rows.
+        for _ in 0..self.rows {
+            let effort = std::mem::take(&mut effort);
+            recorder.record_row(&Row { end: self.end, due: self.due, done, effort, failure });
+        }
+        self.end
+    }
+}
+
+/// The class of a failed iteration, and an example: `3 of 4 requests of step query succeeded; cs1,
+/// diagnosis: rate limited (429)`.
+fn describe(
+    step: &str,
+    all: usize,
+    failed: &[&(String, Ended)],
+    first: &(String, Ended),
+) -> (String, String) {
+    let how = |request: &Ended| {
+        let status = request.status.map(|status| format!(" ({status})")).unwrap_or_default();
+        format!("{}{status}", request.sample.outcome.name())
+    };
+    let class = format!("{step}: {}", how(&first.1));
+    if all == 1 && first.0.is_empty() {
+        return (class, first.1.message.clone());
+    }
+    let named = failed.iter().take(NAMED).map(|(label, request)| match label.as_str() {
+        "" => how(request),
+        label => format!("{label}: {}", how(request)),
+    });
+    let mut example = format!(
+        "{} of {all} requests of step {step} succeeded; {}",
+        all - failed.len(),
+        named.collect::<Vec<_>>().join("; ")
+    );
+    if failed.len() > NAMED {
+        example += &format!("; and {} more", failed.len() - NAMED);
+    }
+    (class, example)
+}

@@ -1,0 +1,134 @@
+//! Closed load: how many users when.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{NotUnderstood, parse_duration, show_duration};
+
+/// A number of users that is reached within `ramp` and then kept for `hold`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Users at the end of the ramp.
+    pub users: u32,
+    /// Time in which the users are added or taken away, evenly.
+    pub ramp: Duration,
+    /// Time for which they stay.
+    pub hold: Duration,
+}
+
+impl Stage {
+    /// Reads stages as `--stages` takes them, parted by commas: `10u:30s,50u:1m/20s` is 10 users at
+    /// once for 30 s, then 50 users for a minute, reached evenly within the 20 s before that minute
+    /// begins (so that these two stages take 1 m 50 s).
+    ///
+    /// # Errors
+    ///
+    /// Says which stage is wrong, and how one is written.
+    pub fn parse_list(text: &str) -> Result<Vec<Stage>, NotUnderstood> {
+        text.split(',').map(|stage| stage.trim().parse()).collect()
+    }
+}
+
+impl FromStr for Stage {
+    type Err = NotUnderstood;
+
+    fn from_str(text: &str) -> Result<Stage, NotUnderstood> {
+        let wrong = |why: String| {
+            NotUnderstood(format!(
+                "`{}` is not a stage: {why}; write `50u:1m` (50 users for a minute) or \
+                 `50u:1m/20s` (reached within 20 s, then a minute)",
+                text.escape_debug()
+            ))
+        };
+        let (users, times) = text
+            .split_once(':')
+            .ok_or_else(|| wrong("a colon between users and time is missing".to_owned()))?;
+        let users = users
+            .trim()
+            .strip_suffix('u')
+            .and_then(|number| number.parse().ok())
+            .ok_or_else(|| wrong("the number of users ends in `u`, as in `50u`".to_owned()))?;
+        if users == 0 {
+            return Err(wrong("a stage has at least one user".to_owned()));
+        }
+        let (hold, ramp) = times.split_once('/').unwrap_or((times, "0"));
+        let hold = parse_duration(hold).map_err(|error| wrong(error.0))?;
+        let ramp = parse_duration(ramp).map_err(|error| wrong(error.0))?;
+        // The driver of users counts the times of stages in whole seconds.
+        if ramp.subsec_nanos() > 0 || hold.subsec_nanos() > 0 {
+            return Err(wrong("the times of stages are whole seconds".to_owned()));
+        }
+        if (ramp + hold).is_zero() {
+            return Err(wrong("it takes no time".to_owned()));
+        }
+        Ok(Stage { users, ramp, hold })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}u:{}", self.users, show_duration(self.hold))?;
+        if self.ramp.is_zero() { Ok(()) } else { write!(f, "/{}", show_duration(self.ramp)) }
+    }
+}
+
+/// Closed load: a number of users, each of which waits for its response before it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedLoad {
+    /// Numbers of users over time, at least one stage.
+    pub stages: Vec<Stage>,
+    /// At the start, recorded apart.
+    pub warm_up: Duration,
+    /// At the end, recorded apart.
+    pub cool_down: Duration,
+    /// The run ends after this many iterations over all users, if that is before its time is over.
+    pub iterations: Option<u64>,
+    /// How long requests in flight may take to end once no more are started.
+    pub drain: Duration,
+}
+
+impl ClosedLoad {
+    /// From the first user to the end of the last stage.
+    pub fn duration(&self) -> Duration {
+        self.stages.iter().map(|stage| stage.ramp + stage.hold).sum()
+    }
+
+    /// The fewest users planned at any moment from `from` to `to` after the first user's start.
+    pub fn fewest_users(&self, from: Duration, to: Duration) -> u32 {
+        const STEP: Duration = Duration::from_millis(100);
+        let mut fewest = self.users_at(to);
+        let mut moment = from;
+        while moment < to {
+            fewest = fewest.min(self.users_at(moment));
+            moment += STEP;
+        }
+        fewest
+    }
+
+    /// Users planned at `moment`, rounded down.
+    fn users_at(&self, moment: Duration) -> u32 {
+        let (mut before, mut begin) = (0, Duration::ZERO);
+        for stage in &self.stages {
+            let into = moment.saturating_sub(begin);
+            if into < stage.ramp {
+                let share = into.as_secs_f64() / stage.ramp.as_secs_f64();
+                let change = (f64::from(stage.users) - f64::from(before)) * share;
+                return (f64::from(before) + change).floor() as u32;
+            }
+            begin += stage.ramp + stage.hold;
+            before = stage.users;
+            if moment < begin {
+                return stage.users;
+            }
+        }
+        before
+    }
+
+    /// The most users of any stage.
+    pub fn peak_users(&self) -> u32 {
+        self.stages.iter().map(|stage| stage.users).max().unwrap_or(0)
+    }
+}

@@ -1,5 +1,7 @@
 //! What the figures of a run mean: summary, validity, verdicts.
 
+pub mod accuracy;
+pub mod capacity;
 mod validity;
 mod verdicts;
 

@@ -21,6 +21,8 @@ const BUSY: f64 = 0.9;
 const LATE: Duration = Duration::from_millis(10);
 /// … and than this share of the median response time.
 const LATE_SHARE: f64 = 0.1;
+/// By this share the arrivals of open load may differ from those that were planned.
+const OTHER_RATE: f64 = 0.005;
 /// The wall clock and the monotonic clock may drift apart this far, in seconds.
 const CLOCK_SHIFT: f64 = 1.0;
 
@@ -34,6 +36,7 @@ pub fn of(run: &Run, summary: &Summary, verdicts: &[Verdict]) -> Validity {
     reasons.extend(late(summary));
     reasons.extend(starved(run, summary));
     reasons.extend(other_load(run, summary));
+    reasons.extend(other_arrivals(run, summary));
     reasons.extend(cut_off(run, summary));
     reasons.extend(damaged(run));
     reasons.extend(out_of_resources(run));
@@ -62,9 +65,17 @@ fn unbalanced(run: &Run) -> Option<String> {
             at.as_secs_f64()
         ));
     }
-    let in_flight = run.ledger().in_flight;
-    (run.end.is_some() && in_flight != 0)
-        .then(|| format!("{in_flight} requests were in flight when the run had ended"))
+    let ledger = run.ledger();
+    let (in_flight, under_way) = (ledger.in_flight, ledger.iterations_under_way.unwrap_or(0));
+    match run.end.is_some() {
+        true if in_flight != 0 => {
+            Some(format!("{in_flight} requests were in flight when the run had ended"))
+        }
+        true if under_way != 0 => {
+            Some(format!("{under_way} iterations were under way when the run had ended"))
+        }
+        _ => None,
+    }
 }
 
 /// The histograms and the ledger count the same requests in two ways. A stored count that its
@@ -102,7 +113,7 @@ fn busy(run: &Run, summary: &Summary) -> Option<String> {
     (share > BUSY).then(|| {
         format!(
             "the generator was the bottleneck: gander kept its {} worker thread(s) {:.0}% busy for \
-             {:.0} s, more than {:.0}%; use more --threads, fewer users, or another machine",
+             {:.0} s, more than {:.0}%; use more --threads, less load, or another machine",
             run.start.plan.threads,
             share * 100.0,
             stretch.as_secs_f64(),
@@ -160,6 +171,30 @@ fn other_load(run: &Run, summary: &Summary) -> Option<String> {
          least {planned} were planned",
         at.as_secs_f64()
     ))
+}
+
+/// Arrivals must have come as they were planned, begun or dropped: the drops are the target's doing,
+/// or the cap's, and do not speak against the figures. Judged at the last second inside the measured
+/// part; what was due within [`LATE`] of it may still be on its way.
+fn other_arrivals(run: &Run, summary: &Summary) -> Option<String> {
+    let LoadModel::Open(load) = &run.start.plan.load else { return None };
+    let began = Duration::from_nanos(summary.window.start.0).saturating_sub(load.warm_up);
+    let last = run.intervals.iter().rfind(|second| second.end <= summary.window.end)?;
+    let at = Duration::from_nanos(last.end.0).saturating_sub(began);
+    let delivered = last.ledger.iterations_started + last.ledger.iterations_dropped;
+    let planned = |at| load.due_before(at, run.start.plan.seed);
+    let fewest = planned(at.saturating_sub(LATE)) as f64 * (1.0 - OTHER_RATE) - 1.0;
+    let most = planned(at + LATE) as f64 * (1.0 + OTHER_RATE) + 1.0;
+    let came = delivered as f64;
+    (came < fewest || came > most).then(|| {
+        format!(
+            "the arrivals differ from the plan: {delivered} had come {:.0} s after the start, and {} \
+             were due; the generator was too slow for this rate: use more --threads, a lower rate, or \
+             another machine",
+            at.as_secs_f64(),
+            planned(at)
+        )
+    })
 }
 
 /// What the end of the run cut off would have been the slowest.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::measure::metric::Metric;
+use crate::measure::rows::{IterationEnd, RowFigures};
 use crate::measure::summary::{Figures, Merged, Summary, ms, samples_needed};
-use crate::scenario::slo::{Bound, Measure, Slo};
+use crate::scenario::slo::{Bound, Measure, Slo, Timed};
 
 use super::{Ruling, Verdict};
 
@@ -18,7 +19,7 @@ fn verdict(slo: &Slo, merged: &Merged, summary: &Summary) -> Verdict {
         None => &summary.total,
         Some(step) => &summary.steps[usize::from(step.0)],
     };
-    let (measured, ruling) = match measure(slo, merged, figures) {
+    let (measured, ruling) = match measure(slo, merged, figures, summary.rows.as_ref()) {
         Ok(Measured { value, bound, text }) => {
             let holds = slo.operator.holds(value, bound);
             (text, if holds { Ruling::Passed } else { Ruling::Failed })
@@ -36,33 +37,85 @@ struct Measured {
 }
 
 /// The measured value; or why there is none.
-fn measure(slo: &Slo, merged: &Merged, figures: &Figures) -> Result<Measured, String> {
+fn measure(
+    slo: &Slo,
+    merged: &Merged,
+    figures: &Figures,
+    rows: Option<&RowFigures>,
+) -> Result<Measured, String> {
     match slo.bound {
         Bound::Time(bound) => {
-            let value = ms(latency(slo, merged)?);
+            let value = ms(time(slo, merged)?);
             Ok(Measured { value, bound: ms(bound), text: format!("{value:.3} ms") })
         }
         Bound::PerSecond(bound) => {
-            let value = figures.rps.ok_or("not measured: the measured window has no length")?;
+            let value = per_second(slo.measure, figures, rows)?;
             Ok(Measured { value, bound, text: format!("{value:.2} per second") })
         }
         Bound::Share(bound) => {
-            let value = figures.failure_share().ok_or("not measured: no request ended")?;
-            let text =
-                format!("{:.3}% ({} of {})", value * 100.0, figures.failed(), figures.count());
-            Ok(Measured { value, bound, text })
+            let (value, of) = share(slo.measure, figures, rows)?;
+            Ok(Measured { value, bound, text: format!("{:.3}% ({of})", value * 100.0) })
         }
     }
 }
 
-fn latency(slo: &Slo, merged: &Merged) -> Result<Duration, String> {
-    let distribution = merged.successes(slo.step, Metric::ResponseTime);
+fn per_second(
+    measure: Measure,
+    figures: &Figures,
+    rows: Option<&RowFigures>,
+) -> Result<f64, String> {
+    let (value, why) = match measure {
+        Measure::Rows => (rows.and_then(|rows| rows.per_second), "no row was due"),
+        Measure::Goodput => {
+            (figures.good_per_s, "no step here has goodput limits, or none was used")
+        }
+        Measure::Tokens => (figures.output_tokens_per_s, "no response reported its tokens"),
+        _ => (figures.rps, "the measured window has no length"),
+    };
+    value.ok_or_else(|| format!("not measured: {why}"))
+}
+
+/// A share (0 to 1), and the counts behind it.
+fn share(
+    measure: Measure,
+    figures: &Figures,
+    rows: Option<&RowFigures>,
+) -> Result<(f64, String), String> {
+    let (share, part, all, why) = match measure {
+        Measure::FailedRows => {
+            let failed = rows.map_or(0, |rows| rows.of(IterationEnd::Failed));
+            let all = rows.map_or(0, RowFigures::count);
+            (rows.and_then(RowFigures::failure_share), failed, all, "no row ended")
+        }
+        Measure::Good => {
+            let traffic = &figures.traffic;
+            let why = "no step here has goodput limits, or none was used";
+            (figures.good_share(), traffic.good, traffic.judged, why)
+        }
+        _ => (figures.failure_share(), figures.failed(), figures.count(), "no request ended"),
+    };
+    let share = share.ok_or_else(|| format!("not measured: {why}"))?;
+    Ok((share, format!("{part} of {all}")))
+}
+
+fn time(slo: &Slo, merged: &Merged) -> Result<Duration, String> {
+    let (distribution, what, missing) = match slo.of {
+        Timed::Row => (merged.rows.times(), "successful rows", "no row succeeded"),
+        Timed::ResponseTime => {
+            let times = merged.successes(slo.step, Metric::ResponseTime);
+            (times, "successes", "no request succeeded")
+        }
+        Timed::Metric(metric) => {
+            let missing = "no successful request has such a time";
+            (merged.successes(slo.step, metric), "values", missing)
+        }
+    };
     let found = match slo.measure {
         Measure::Percentile(percentile) => {
             let needed = samples_needed(percentile / 100.0);
             if distribution.count() < needed {
                 return Err(format!(
-                    "p{percentile} needs at least {needed} successes, and there are {}: run longer",
+                    "p{percentile} needs at least {needed} {what}, and there are {}: run longer",
                     distribution.count()
                 ));
             }
@@ -72,7 +125,7 @@ fn latency(slo: &Slo, merged: &Merged) -> Result<Duration, String> {
         Measure::Min => distribution.min(),
         Measure::Max => distribution.max(),
         // The reader of scenarios gives these bounds of their own.
-        Measure::Rps | Measure::Failures => None,
+        _ => None,
     };
-    found.ok_or_else(|| "not measured: no request succeeded".to_owned())
+    found.ok_or_else(|| format!("not measured: {missing}"))
 }

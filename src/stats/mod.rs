@@ -1,0 +1,5 @@
+//! Statistics: pure functions from numbers to numbers. Each names its source.
+
+pub mod bootstrap;
+pub mod order;
+pub mod usl;

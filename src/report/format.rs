@@ -58,6 +58,14 @@ pub fn amount(value: f64) -> String {
     figure(value, 3)
 }
 
+/// An amount of money, without its currency: at least two decimals, and at least three digits that
+/// are not zero.
+pub fn money(value: f64) -> String {
+    let magnitude = if value > 0.0 { value.log10().floor() } else { 0.0 };
+    let decimals = (2.0 - magnitude).clamp(2.0, 12.0) as usize;
+    format!("{value:.decimals$}")
+}
+
 /// A share (0 to 1) in percent, with its unit. Only nothing is `0%` and only all is `100%`.
 pub fn share(share: f64) -> String {
     let percent = share * 100.0;

@@ -5,6 +5,7 @@
 //! | `schema_version` | version of this form; a key is never given another meaning within one |
 //! | `scenario`, `workload_digest`, `started_at`, `seed` | what was run |
 //! | `target_url`, `target_origin`, `load` | against what, and how: stages, times, iterations |
+//! | `http` | `version` (`http1`, `http2`), `shared` (connections that all users shared, or `null`), `insecure` |
 //! | `gander` | `version`, `commit`, `optimised_build` |
 //! | `stop` | `duration`, `iterations`, `interrupted`, `terminated`, `failed`, or `killed` |
 //! | `validity` | `valid`, `reasons` |
@@ -12,6 +13,7 @@
 //! | `measured` | the measured part: `start_s`, `end_s`, `length_s` since the run's start |
 //! | `total` | figures of all steps together |
 //! | `steps` | a list of figures with `name`, `method`, `path` |
+//! | `rows` | rows or iterations of the measured part: how they ended, rates, time, requests, waste, failures; `null` where none was due |
 //! | `resources` | `target` and `generator`: CPU, memory, the most threads, files, sockets; of the generator alone `timer_lag_max_ms` |
 //! | `ledger` | totals of the whole run, `balances` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
@@ -19,10 +21,17 @@
 //! Figures: `count` (successes and failures due in the measured part), `ok`, `failed`,
 //! `failure_share` (0 to 1), `rps` and `ok_rps` (ended in the measured part, per second),
 //! `outcomes`, `bytes_sent`, `bytes_received`, `connections_opened`, and for each of
-//! `response_time`, `service_time`, `first_byte`, `connect`, `tls`, `send_lag` the `count` and
+//! `response_time`, `service_time`, `first_byte`, `connect`, `tls`, `send_lag`, and of streams `ttft`,
+//! `ttft_from_send`, `first_reasoning`, `inter_chunk`, `tpot`, `tpot_to_end`, `tpot_from_send`, the `count` and
 //! `mean_ms`, `min_ms`, `p50_ms`, `p90_ms`, `p95_ms`, `p99_ms`, `p999_ms`, `max_ms`. They are of
 //! successes of the measured part; `connections_opened`, `connect` and `tls` alone are of the whole
 //! run, requests that failed included, those cut off by the stop of the run not.
+//! `tokens` holds `reported` and `not_reported` (responses), `input`, `cached`, `output`, `reasoning`
+//! (tokens of requests due in the measured part), `input_per_s`, `output_per_s` (of responses that
+//! ended in it), and `cost`: `currency`, `priced` (requests), `total`, `per_1000_requests`. `goodput`
+//! holds `judged`, `good`, `share` (0 to 1), `per_s`. `error_adjusted` holds `response_time` and `ttft`
+//! with `succeeded`, `failed` and the percentiles, a failure counting as infinitely slow: such a
+//! percentile is a number or `"infinite"`; it is `null` where nothing failed.
 //! What was not measured is `null`, never zero.
 
 use serde_json::{Map, Value, json};
@@ -30,8 +39,9 @@ use serde_json::{Map, Value, json};
 use crate::analysis::Assessment;
 use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
-use crate::measure::sample::Outcome;
-use crate::measure::summary::{Figures, Latency};
+use crate::measure::sample::{Outcome, StepId};
+use crate::measure::summary::{Adjusted, Figures, Latency, Merged};
+use crate::plan::PlanRecord;
 use crate::store::run::Run;
 
 use super::resources::Resources;
@@ -46,12 +56,14 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
     let rps = assessment.summary.total.rps;
     let used = |who| resources(&Resources::of(run, who, window, rps));
     let stop = run.end.as_ref().map_or(json!("killed"), |end| json!(end.stop));
-    let steps = plan.steps.iter().zip(&assessment.summary.steps).map(|(step, of_step)| {
+    let about = About { plan, merged: &assessment.merged };
+    let steps = plan.steps.iter().zip(&assessment.summary.steps).zip(0..);
+    let steps = steps.map(|((step, of_step), id)| {
         let mut all = Map::new();
         all.insert("name".to_owned(), json!(step.name));
         all.insert("method".to_owned(), json!(step.method));
         all.insert("path".to_owned(), json!(step.path));
-        all.extend(figures(of_step));
+        all.extend(about.figures(of_step, Some(StepId(id))));
         Value::Object(all)
     });
     json!({
@@ -63,6 +75,7 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
         "target_url": plan.target.url,
         "target_origin": plan.target.origin,
         "load": plan.load,
+        "http": plan.http,
         "gander": {
             "version": start.environment.gander_version,
             "commit": start.environment.gander_commit,
@@ -79,12 +92,13 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
             "end_s": window.end.as_secs_f64(),
             "length_s": window.length().as_secs_f64(),
         },
-        "total": figures(&assessment.summary.total),
+        "total": about.figures(&assessment.summary.total, None),
         "steps": steps.collect::<Vec<_>>(),
         "resources": {
             "target": used(Observed::Target),
             "generator": used(Observed::Generator),
         },
+        "rows": super::run::rows_json(run, assessment),
         "ledger": ledger(run),
         "errors": errors(run),
     })
@@ -96,6 +110,91 @@ fn key(outcome: Outcome) -> String {
         Value::String(name) => name,
         other => other.to_string(),
     }
+}
+
+/// What figures are made from, beside themselves.
+struct About<'a> {
+    plan: &'a PlanRecord,
+    merged: &'a Merged,
+}
+
+impl About<'_> {
+    /// All figures of one step, or of all of them.
+    fn figures(&self, of: &Figures, step: Option<StepId>) -> Map<String, Value> {
+        let mut all = figures(of);
+        all.insert("tokens".to_owned(), self.tokens(of));
+        all.insert("goodput".to_owned(), goodput(of));
+        all.insert("error_adjusted".to_owned(), self.adjusted(of, step));
+        all
+    }
+
+    fn tokens(&self, of: &Figures) -> Value {
+        let tokens = of.traffic.tokens;
+        if tokens.reported == 0 {
+            return Value::Null;
+        }
+        let cost = tokens.cost().map(|cost| {
+            json!({
+                "currency": self.plan.prices.currency,
+                "priced": tokens.priced,
+                "total": cost,
+                "per_1000_requests": cost / tokens.priced as f64 * 1000.0,
+            })
+        });
+        json!({
+            "reported": tokens.reported,
+            "not_reported": of.count().saturating_sub(tokens.reported),
+            "input": tokens.input,
+            "cached": tokens.cached,
+            "output": tokens.output,
+            "reasoning": tokens.reasoning,
+            "input_per_s": of.input_tokens_per_s,
+            "output_per_s": of.output_tokens_per_s,
+            "cost": cost,
+        })
+    }
+
+    fn adjusted(&self, of: &Figures, step: Option<StepId>) -> Value {
+        if of.failed() == 0 {
+            return Value::Null;
+        }
+        let is_it = |of: StepId| step.is_none_or(|step| step == of);
+        let streams =
+            |of: StepId| self.plan.steps.get(usize::from(of.0)).is_some_and(|step| step.streams);
+        let response_time = self.merged.adjusted(Metric::ResponseTime, is_it);
+        let ttft = self.merged.adjusted(Metric::Ttft, |of| is_it(of) && streams(of));
+        json!({
+            "response_time": response_time.as_ref().map(adjusted),
+            "ttft": ttft.as_ref().map(adjusted),
+        })
+    }
+}
+
+fn adjusted(adjusted: &Adjusted) -> Value {
+    let percentile =
+        |ms: Option<f64>| ms.map_or_else(|| json!("infinite"), |ms| json!(whole_nanoseconds(ms)));
+    json!({
+        "succeeded": adjusted.succeeded,
+        "failed": adjusted.failed,
+        "p50_ms": percentile(adjusted.p50_ms),
+        "p90_ms": percentile(adjusted.p90_ms),
+        "p95_ms": percentile(adjusted.p95_ms),
+        "p99_ms": percentile(adjusted.p99_ms),
+        "p999_ms": percentile(adjusted.p999_ms),
+    })
+}
+
+fn goodput(of: &Figures) -> Value {
+    let (judged, good) = (of.traffic.judged, of.traffic.good);
+    if judged == 0 {
+        return Value::Null;
+    }
+    json!({
+        "judged": judged,
+        "good": good,
+        "share": of.good_share(),
+        "per_s": of.good_per_s,
+    })
 }
 
 fn figures(figures: &Figures) -> Map<String, Value> {
@@ -177,8 +276,10 @@ fn ledger(run: &Run) -> Value {
         "ended": ended,
         "iterations_started": ledger.iterations_started,
         "iterations_ok": ledger.iterations_ok,
+        "iterations_partial": ledger.iterations_partial,
         "iterations_failed": ledger.iterations_failed,
         "iterations_cancelled": ledger.iterations_cancelled,
+        "iterations_dropped": ledger.iterations_dropped,
         "balances": ledger.check().is_ok(),
     })
 }

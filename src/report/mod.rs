@@ -2,6 +2,7 @@
 //! terminal's short form, or JSON. Pure functions from values to values; nothing here writes.
 
 pub mod chart;
+pub mod dialect;
 pub mod format;
 pub mod inert;
 pub mod json;
@@ -9,5 +10,7 @@ pub mod markdown;
 pub mod model;
 pub mod resources;
 pub mod run;
+pub mod selftest;
+pub mod sweep;
 pub mod terminal;
 pub mod timeline;

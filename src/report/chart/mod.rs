@@ -6,5 +6,6 @@ mod plot;
 mod scale;
 mod series;
 mod svg;
+pub mod sweep;
 
 pub use series::{distribution, latency, resources, throughput};

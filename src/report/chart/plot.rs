@@ -92,6 +92,8 @@ pub enum Shape {
     Steps,
     /// A bar from begin to end of each point.
     Bars,
+    /// A dot at the middle of each point.
+    Dots,
 }
 
 /// A value over a stretch of the horizontal axis.
@@ -176,6 +178,7 @@ impl Plot {
             seen.push(&series.name);
             match series.shape {
                 Shape::Bars => svg.rect((x, 62.0), (22.0, 11.0), series.stroke.colour, 0.85),
+                Shape::Dots => svg.line(&[(x + 11.0, 68.0)], series.stroke),
                 _ => svg.line(&[(x, 68.0), (x + 22.0, 68.0)], series.stroke),
             }
             svg.text((x + 28.0, 72.5), &series.name, LEGEND);
@@ -279,6 +282,9 @@ impl Series {
                         svg.line(&along, self.stroke);
                     }
                 }
+                Shape::Dots => values.for_each(|(point, y)| {
+                    svg.line(&[(frame.x((point.from + point.to) / 2.0), frame.y(y))], self.stroke);
+                }),
                 Shape::Bars => values.filter(|(_, y)| *y > 0.0).for_each(|(point, y)| {
                     let (left, right) = (frame.x(point.from), frame.x(point.to));
                     let gap = if right - left > 4.0 { 1.0 } else { 0.0 };

@@ -16,16 +16,16 @@ use super::scale::Scale;
 use super::svg::Stroke;
 
 /// From this ratio of largest to smallest value on, an axis is logarithmic.
-const LOG_FROM_RATIO: f64 = 30.0;
+pub(super) const LOG_FROM_RATIO: f64 = 30.0;
 /// More points than this cannot be told apart.
 const MOST_POINTS: usize = 300;
-const MAIN: f64 = 230.0;
+pub(super) const MAIN: f64 = 230.0;
 const HALF: f64 = 150.0;
 const QUARTER: f64 = 75.0;
 
-const P50: Stroke = Stroke { colour: palette::BLUE, width: 2.2, dash: "" };
-const P95: Stroke = Stroke { colour: palette::ORANGE, width: 2.0, dash: "7 3" };
-const P99: Stroke = Stroke { colour: palette::VERMILLION, width: 2.2, dash: "2.5 2.5" };
+pub(super) const P50: Stroke = Stroke { colour: palette::BLUE, width: 2.2, dash: "" };
+pub(super) const P95: Stroke = Stroke { colour: palette::ORANGE, width: 2.0, dash: "7 3" };
+pub(super) const P99: Stroke = Stroke { colour: palette::VERMILLION, width: 2.2, dash: "2.5 2.5" };
 
 /// A horizontal axis of time since the run's start, in a unit that suits its length.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ impl TimeAxis {
     }
 }
 
-fn chart(plot: Plot, file_stem: &str, flag: Option<&str>, alt: String) -> Chart {
+pub(super) fn chart(plot: Plot, file_stem: &str, flag: Option<&str>, alt: String) -> Chart {
     let plot = Plot { flag: flag.map(str::to_owned), ..plot };
     let svg = plot.draw(&alt);
     let marked = |text: &str| match flag {
@@ -77,16 +77,16 @@ fn chart(plot: Plot, file_stem: &str, flag: Option<&str>, alt: String) -> Chart 
     Chart { file_stem: file_stem.to_owned(), title: marked(&plot.title), alt: marked(&alt), svg }
 }
 
-fn series(name: &str, stroke: Stroke, shape: Shape, points: Vec<Point>) -> Series {
+pub(super) fn series(name: &str, stroke: Stroke, shape: Shape, points: Vec<Point>) -> Series {
     Series { name: name.to_owned(), stroke, shape, points }
 }
 
-fn panel(label: &str, height: f64, y: Scale, series: Vec<Series>) -> Panel {
+pub(super) fn panel(label: &str, height: f64, y: Scale, series: Vec<Series>) -> Panel {
     Panel { label: label.to_owned(), height, y, series, markers: Vec::new() }
 }
 
 /// A scale from zero with a little room above the highest point.
-fn scale_of(series: &[Series], at_least: f64, height: f64) -> Scale {
+pub(super) fn scale_of(series: &[Series], at_least: f64, height: f64) -> Scale {
     let highest = series.iter().flat_map(|s| &s.points).filter_map(|point| point.y);
     let highest = highest.fold(0.0, f64::max);
     Scale::from_zero((highest * 1.04).max(at_least), ticks_of(height))
@@ -151,8 +151,18 @@ fn failures(axis: &TimeAxis, time: &Timeline) -> Panel {
     panel("Failed/s", QUARTER, scale_of(&bars, 1.0, QUARTER), bars)
 }
 
-/// Requests a second and active users over time. `None` where nothing was recorded.
-pub fn throughput(time: &Timeline, window: MeasuredWindow, flag: Option<&str>) -> Option<Chart> {
+/// Requests a second and active users over time, or iterations in flight in open load. `None` where
+/// nothing was recorded.
+pub fn throughput(
+    time: &Timeline,
+    window: MeasuredWindow,
+    flag: Option<&str>,
+    is_open: bool,
+) -> Option<Chart> {
+    let (one, many, title, active) = match is_open {
+        true => ("iteration in flight", "in flight", "In flight", "iterations in flight"),
+        false => ("user", "users", "Users", "users active"),
+    };
     let axis = TimeAxis::up_to(time.end());
     let rates = || time.bins.iter().filter_map(|bin| bin.rate(bin.ok + bin.failed));
     let fastest = rates().reduce(f64::max)?;
@@ -168,7 +178,7 @@ pub fn throughput(time: &Timeline, window: MeasuredWindow, flag: Option<&str>) -
         rps.push(series("failed", stroke, Shape::Line, points));
     }
     let users = vec![series(
-        "users",
+        many,
         Stroke { colour: palette::GREEN, width: 2.2, dash: "" },
         Shape::Steps,
         axis.points(&time.bins, |bin| (bin.recorded > 0.0).then_some(f64::from(bin.users))),
@@ -176,19 +186,21 @@ pub fn throughput(time: &Timeline, window: MeasuredWindow, flag: Option<&str>) -
     let most_users = time.bins.iter().map(|bin| bin.users).max().unwrap_or(0);
     let users_scale = Scale::from_zero(f64::from(most_users.max(2)), ticks_of(HALF - 40.0));
     let each = each(time.width);
-    let subtitle = format!("Requests that ended in each {each}; most users active in it");
-    let mut plot = axis.plot("Throughput and users", subtitle, window);
+    let subtitle = format!("Requests that ended in each {each}; most {active} in it");
+    let title_of_all = format!("Throughput and {many}");
+    let mut plot = axis.plot(&title_of_all, subtitle, window);
     plot.panels.push(panel(
         "Requests per second",
         HALF + 40.0,
         scale_of(&rps, 1.0, HALF + 40.0),
         rps,
     ));
-    plot.panels.push(panel("Users", HALF - 40.0, users_scale, users));
+    plot.panels.push(panel(title, HALF - 40.0, users_scale, users));
     let alt = format!(
-        "Lines of successful and failed requests a second, and of active users. At most {} requests a second and {}.",
+        "Lines of successful and failed requests a second, and of {}. At most {} requests a second and {}.",
+        if is_open { active } else { "active users" },
         format::rate(fastest),
-        format::counted(u64::from(most_users), "user", "users"),
+        format::counted(u64::from(most_users), one, if is_open { active } else { many }),
     );
     Some(chart(plot, "throughput", flag, alt))
 }

@@ -4,6 +4,8 @@ use crate::measure::metric::Metric;
 use crate::report::chart;
 use crate::report::model::{Section, Text};
 
+use crate::schedule::LoadModel;
+
 use super::Source;
 
 /// Latency, its distribution, throughput, resources.
@@ -16,6 +18,7 @@ pub fn charts(source: &Source<'_>) -> Section {
         }
     };
     let (window, flag) = (source.window(), source.flag());
+    let is_open = matches!(source.load(), LoadModel::Open(_));
     let times = source.assessment.merged.successes(None, Metric::ResponseTime);
     let charts = [
         (
@@ -26,7 +29,10 @@ pub fn charts(source: &Source<'_>) -> Section {
             chart::distribution(&times, flag),
             "No request succeeded in the measured part: no distribution of response times.",
         ),
-        (chart::throughput(timeline, window, flag), "Nothing was recorded: no throughput."),
+        (
+            chart::throughput(timeline, window, flag, is_open),
+            "Nothing was recorded: no throughput.",
+        ),
         (
             chart::resources(source.run, window, flag),
             "Neither the CPU nor the memory of the target or of gander was measured.",

@@ -78,7 +78,7 @@ pub fn configuration(source: &Source<'_>) -> Section {
                 format::duration(window.end.since(Default::default())),
             )),
         ),
-        ("Connections", "one for each user, kept open between requests".into()),
+        ("Connections", connections(plan)),
         ("Timeouts", Text::from(timeouts(plan, load))),
         (
             "Generator",
@@ -89,8 +89,33 @@ pub fn configuration(source: &Source<'_>) -> Section {
         let limit = format::counted(iterations, "iteration", "iterations");
         facts.push(("Limit", Text::from(format!("{limit} over all users"))));
     }
+    if plan.http.insecure && target.url.starts_with("https:") {
+        let not = Text::emphasis(Tone::Warning, "certificates were NOT verified");
+        facts.push(("TLS", not.plain(": whoever answered was taken for the target (--insecure)")));
+    }
     let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value));
     Section::new("Configuration").with(Block::Facts(facts.collect())).with(users(&plan.users))
+}
+
+/// Which HTTP was spoken, and over whose connections.
+fn connections(plan: &PlanRecord) -> Text {
+    let version = plan.http.version;
+    let many = match version.carries_many() {
+        false => "one request at a time on each",
+        true => "many requests at a time on each",
+    };
+    let whose = match plan.http.shared {
+        None => "one for each user, kept open between requests".to_owned(),
+        Some(count) => {
+            let count = format::counted(u64::from(count), "connection", "connections");
+            format!("{count} shared by all users, {many}")
+        }
+    };
+    let bytes = match version.carries_many() {
+        false => "",
+        true => "; bytes are those of bodies, for heads are compressed",
+    };
+    Text::from(format!("{}, {whose}{bytes}", version.name()))
 }
 
 /// How long a request may take, and what is still under way at the end.

@@ -1,9 +1,12 @@
 //! How many requests, how fast: the table of endpoints, and what the response time consists of.
 
 use crate::measure::metric::Metric;
-use crate::measure::summary::{Figures, Latency, samples_needed};
+use crate::measure::sample::StepId;
+use crate::measure::summary::{Adjusted, Figures, Latency, samples_needed};
 use crate::report::format;
 use crate::report::model::{Cell, Column, Note, Section, Table, Text};
+
+use crate::schedule::LoadModel;
 
 use super::Source;
 use super::notes::{self, Notes};
@@ -62,7 +65,7 @@ fn row(name: Cell, request: Cell, figures: &Figures, notes: &mut Notes) -> Vec<C
 type Pick = fn(&Latency) -> f64;
 
 /// p50, p95, p99; each with a caveat where the slowest value alone sets it.
-fn percentiles(latency: Option<&Latency>, notes: &mut Notes) -> [Cell; 3] {
+pub(super) fn percentiles(latency: Option<&Latency>, notes: &mut Notes) -> [Cell; 3] {
     let values: [(f64, Pick); 3] =
         [(0.50, |l| l.p50_ms), (0.95, |l| l.p95_ms), (0.99, |l| l.p99_ms)];
     values.map(|(q, value)| match latency {
@@ -73,6 +76,72 @@ fn percentiles(latency: Option<&Latency>, notes: &mut Notes) -> [Cell; 3] {
             Cell::Figure(format::millis(value(latency)), caveat)
         }
     })
+}
+
+/// Percentiles in which a failure counts as infinite, beside the plain ones; empty where nothing
+/// failed.
+pub fn adjusted(source: &Source<'_>, notes: &mut Notes) -> Section {
+    let section = Section::new("Percentiles with failures").nested().brief(true);
+    let (plan, merged) = (source.plan(), &source.assessment.merged);
+    let mut table = Table::new([
+        Column::words("Time"),
+        Column::words("Step"),
+        Column::figures("Failed"),
+        Column::figures("p50 ms"),
+        Column::figures("p50 adj."),
+        Column::figures("p95 ms"),
+        Column::figures("p95 adj."),
+        Column::figures("p99 ms"),
+        Column::figures("p99 adj."),
+    ]);
+    for metric in [Metric::ResponseTime, Metric::Ttft] {
+        let of_metric = |step: StepId| {
+            let streams = plan.steps.get(usize::from(step.0)).is_some_and(|step| step.streams);
+            metric == Metric::ResponseTime || streams
+        };
+        let mut push = |name: &str, figures: &Figures, adjusted: Option<Adjusted>| {
+            if let Some(adjusted) = adjusted.filter(|adjusted| adjusted.failed > 0) {
+                let row = adjusted_row(metric, name, figures.latency(metric), &adjusted, notes);
+                table.rows.push(row);
+            }
+        };
+        for ((step, figures), id) in plan.steps.iter().zip(&source.summary().steps).zip(0..) {
+            let is_it = |of: StepId| of == StepId(id) && of_metric(of);
+            push(&step.name, figures, merged.adjusted(metric, is_it));
+        }
+        if plan.steps.len() > 1 {
+            push("all", &source.summary().total, merged.adjusted(metric, of_metric));
+        }
+    }
+    if table.rows.is_empty() {
+        return section;
+    }
+    table.caption = Some(
+        Text::from(
+            "Percentiles of successes, and adjusted: failures as infinitely slow (\u{221e})",
+        )
+        .note(notes.refer(notes::ADJUSTED))
+        .plain("."),
+    );
+    section.with(table)
+}
+
+fn adjusted_row(
+    metric: Metric,
+    step: &str,
+    plain: Option<&Latency>,
+    adjusted: &Adjusted,
+    notes: &mut Notes,
+) -> Vec<Cell> {
+    let name = Text::from(metric.label()).note(notes.metric(metric));
+    let failed = Cell::Figure(format::count(adjusted.failed), None);
+    let mut row = vec![name.into(), step.into(), failed];
+    let with_failures = [adjusted.p50_ms, adjusted.p95_ms, adjusted.p99_ms];
+    for (plain, value) in percentiles(plain, notes).into_iter().zip(with_failures) {
+        let value = value.map_or_else(|| "\u{221e}".to_owned(), format::millis);
+        row.extend([plain, Cell::Figure(value, None)]);
+    }
+    row
 }
 
 /// Time to first byte of each step; connecting, TLS and send lag over all steps. What it took to
@@ -91,6 +160,16 @@ pub fn phases(source: &Source<'_>, notes: &mut Notes) -> Section {
     ]);
     let summary = source.summary();
     let steps = &source.plan().steps;
+    // In the closed model it equals the response time.
+    let is_open = matches!(source.load(), LoadModel::Open(_));
+    let service = is_open.then_some(Metric::ServiceTime);
+    for (step, figures) in steps.iter().zip(&summary.steps).filter(|_| steps.len() > 1) {
+        if let Some((metric, latency)) =
+            service.and_then(|metric| Some((metric, figures.latency(metric)?)))
+        {
+            table.rows.push(phase(metric, step.name.as_str().into(), latency, notes));
+        }
+    }
     let first = Metric::FirstByte;
     for (step, figures) in steps.iter().zip(&summary.steps).filter(|_| steps.len() > 1) {
         if let Some(latency) = figures.latency(first) {
@@ -98,13 +177,18 @@ pub fn phases(source: &Source<'_>, notes: &mut Notes) -> Section {
         }
     }
     let mut missing = Vec::new();
-    for metric in [first, Metric::Connect, Metric::Tls, Metric::SendLag] {
+    let others = [first, Metric::Connect, Metric::Tls, Metric::SendLag];
+    for metric in service.into_iter().chain(others) {
         match summary.total.latency(metric) {
             Some(latency) => table.rows.push(phase(metric, "all".into(), latency, notes)),
             None => missing.push(metric.label()),
         }
     }
-    let section = Section::new("First byte, connections, send lag");
+    let title = match is_open {
+        true => "Service time, first byte, connections, send lag",
+        false => "First byte, connections, send lag",
+    };
+    let section = Section::new(title);
     if table.rows.is_empty() {
         return section
             .with("No request succeeded in the measured part, and no connection was opened: there is nothing to show.");

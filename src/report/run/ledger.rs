@@ -35,9 +35,21 @@ pub fn ledger(source: &Source<'_>, notes: &mut Notes) -> Section {
     }
     row("iterations", format::count(ledger.iterations_started), "begun");
     row("iterations ok", format::count(ledger.iterations_ok), "every request a success");
+    if ledger.iterations_partial > 0 {
+        let partial = format::count(ledger.iterations_partial);
+        row("iterations partial", partial, "went on without some requests of a fan-out");
+    }
     row("iterations failed", format::count(ledger.iterations_failed), "a request failed");
     let cancelled = format::count(ledger.iterations_cancelled);
     row("iterations cancelled", cancelled, "ended by the stop of the run");
+    if ledger.iterations_dropped > 0 {
+        let dropped = format::count(ledger.iterations_dropped);
+        row("iterations dropped", dropped, "due and never begun: no place in flight");
+    }
+    if let Some(under_way) = ledger.iterations_under_way.filter(|under_way| *under_way != 0) {
+        let meaning = "begun and not ended when the records end";
+        row("iterations under way", under_way.to_string(), meaning);
+    }
     let check = match ledger.check() {
         Ok(()) => Text::emphasis(Tone::Good, "The ledger balances")
             .plain(": every request that was due is accounted for."),

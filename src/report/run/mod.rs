@@ -8,6 +8,9 @@ mod load;
 mod notes;
 mod outcomes;
 mod overview;
+mod rows;
+mod spending;
+mod streams;
 mod usage;
 
 use std::time::Duration;
@@ -27,6 +30,8 @@ use super::resources::Resources;
 use super::timeline::Timeline;
 use notes::Notes;
 
+pub use rows::json as rows_json;
+
 /// What all sections are made from.
 struct Source<'a> {
     run: &'a Run,
@@ -43,12 +48,16 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         context::provenance(&source),
         context::configuration(&source),
         overview::verdicts(&source),
+        rows::rows(&source, &mut notes),
         latency::endpoints(&source, &mut notes),
+        latency::adjusted(&source, &mut notes),
+        streams::streams(&source, &mut notes),
         latency::phases(&source, &mut notes),
         outcomes::outcomes(&source, &mut notes),
         outcomes::errors(&source, &mut notes),
         charts::charts(&source),
         usage::resources(&source, &mut notes),
+        spending::budget(&source, &mut notes),
         ledger::ledger(&source, &mut notes),
         ledger::validity(&source),
     ];

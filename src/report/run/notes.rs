@@ -64,6 +64,28 @@ pub const HIGHEST: &str =
 pub const TIMER_LAG: &str = "Timer lag: how late the latest of the timers fired that gander sets every 10 ms on the threads that make the load, up to a second around the measured part included. Up to about 1 ms is the timers' own resolution and is not subtracted; more means that gander or its machine was too busy to act in time, and response times may hold as much of gander's own.";
 /// The ledger.
 pub const LEDGER: &str = "Ledger: the whole run, warm-up and cool-down included. It must hold in every second that scheduled = sent + dropped, and sent = ended + in flight.";
+/// How rows are counted.
+pub const ROWS: &str = "Rows and iterations count by when they were due: here those due in the measured part. A row is an iteration, or a row of a response where responses carry rows; a request that fails as a whole is then one failed row, for its rows are not known.";
+/// Rate of rows.
+pub const ROW_RATE: &str = "Ended by themselves in the measured part, over its length in seconds.";
+/// Time of rows.
+pub const ROW_TIME: &str = "From the moment it was due to the end of its last request, of successful ones only; of a row in a response: the response time of its request.";
+/// The slowest request of a row.
+pub const SLOWEST: &str = "Response times of the slowest request of each over the times of all of them, where they have several requests. The rest is other requests that were waited for, and gander itself.";
+/// Wasted requests.
+pub const WASTED: &str = "Requests that succeeded, and their tokens, where the whole failed and its results were discarded.";
+/// What budgets say.
+pub const BUDGET: &str = "Of the whole run. Requests are attempts, and never exceed their budget; tokens and cost are known when a response has ended, so that what is in flight then comes on top.";
+/// Error-adjusted percentiles.
+pub const ADJUSTED: &str = "Adjusted: percentiles over successes and failures together, a failure of whatever kind (what was due and never sent included) counting as infinitely slow. A percentile that falls among failures is infinite.";
+/// Tokens.
+pub const TOKENS: &str = "Reported: responses whose requests were due in the measured part and that said how many tokens they used. Not reported: the other requests counted there, failures included; their tokens are not known and never estimated.";
+/// Tokens per second.
+pub const TOKEN_RATE: &str = "Tokens/s: tokens that responses reported which ended in the measured part, whatever their outcome, over its length in seconds.";
+/// Cost.
+pub const COST: &str = "Cost: tokens of the responses that reported them, at the scenario's prices; per 1000 requests that have a price.";
+/// Goodput.
+pub const GOODPUT: &str = "Goodput: requests that succeeded and kept every limit of their step, over the requests due in the measured part that ended by themselves; per second: those that ended in it, over its length. A request without the time for a limit did not keep it.";
 /// Times in a run.
 pub const MOMENT: &str = "Seconds since the start of the run.";
 /// Examples.

@@ -97,7 +97,7 @@ pub fn errors(source: &Source<'_>, notes: &mut Notes) -> Section {
 }
 
 /// The first `most` examples, each cut where it is long.
-fn examples(examples: &[String], most: usize) -> Text {
+pub(super) fn examples(examples: &[String], most: usize) -> Text {
     let mut text = Text::default();
     let told = examples.iter().filter(|example| !example.is_empty()).take(most);
     for (index, example) in told.enumerate() {

@@ -1,10 +1,15 @@
 //! What a reader wants first: title, verdict, key figures.
 
+use std::time::Duration;
+
 use crate::analysis::{Ruling, Verdict};
 use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
+use crate::measure::sample::Outcome;
+use crate::measure::summary::Latency;
 use crate::report::format;
 use crate::report::model::{Block, Column, Section, Table, Text, Tone};
+use crate::schedule::{LoadModel, OpenLoad};
 
 use super::{Source, load};
 
@@ -51,6 +56,22 @@ fn verdict(source: &Source<'_>) -> Text {
             .plain(" \u{b7} ")
             .strong(Tone::Bad, format!("{} of requests failed", format::share(share))),
     };
+    let ledger = source.run.ledger();
+    let text = match ledger.iterations_dropped {
+        0 => text,
+        dropped => {
+            let due = ledger.iterations_started + dropped;
+            let share = format::share(dropped as f64 / due as f64);
+            text.plain(" \u{b7} ").strong(
+                Tone::Bad,
+                format!(
+                    "{} of {} arrivals dropped ({share}): no place in flight",
+                    format::count(dropped),
+                    format::count(due)
+                ),
+            )
+        }
+    };
     let verdicts = &source.assessment.verdicts;
     if verdicts.is_empty() {
         return text.plain(" \u{b7} no SLOs set: nothing was judged");
@@ -72,6 +93,54 @@ fn verdict(source: &Source<'_>) -> Text {
     }
 }
 
+fn in_short(latency: Option<&Latency>) -> String {
+    match latency {
+        Some(latency) => format!(
+            "mean {} ms, p50 {} ms, p95 {} ms, p99 {} ms, max {} ms",
+            format::millis(latency.mean_ms),
+            format::millis(latency.p50_ms),
+            format::millis(latency.p95_ms),
+            format::millis(latency.p99_ms),
+            format::millis(latency.max_ms),
+        ),
+        None => "no request succeeded".to_owned(),
+    }
+}
+
+/// What was due, what was begun of it, and how late.
+fn arrivals(source: &Source<'_>, load: &OpenLoad) -> String {
+    let ledger = source.run.ledger();
+    let began = Duration::from_nanos(source.window().start.0).saturating_sub(load.warm_up);
+    let lasted = Duration::from_nanos(source.window().end.0).saturating_sub(began);
+    let lasted = match source.partial() {
+        None if load.iterations.is_none() => load.duration,
+        _ => lasted + load.cool_down,
+    };
+    let planned = load.due_before(lasted, source.plan().seed);
+    let begun = format!(
+        "{} planned, {} begun, {} dropped",
+        format::count(planned),
+        format::count(ledger.iterations_started),
+        format::count(ledger.iterations_dropped)
+    );
+    let delivered = ledger.iterations_started + ledger.iterations_dropped;
+    let seconds = lasted.as_secs_f64();
+    let rates = match seconds > 0.0 {
+        true => format!(
+            " ({} a second planned, {} delivered)",
+            format::rate(planned as f64 / seconds),
+            format::rate(delivered as f64 / seconds)
+        ),
+        false => String::new(),
+    };
+    let lag = source.summary().total.latency(Metric::SendLag);
+    let lag = lag.map_or_else(
+        || format::NOT_MEASURED.to_owned(),
+        |lag| format!("{} ms", format::millis(lag.p99_ms)),
+    );
+    format!("{begun}{rates}; send lag p99 {lag}")
+}
+
 /// The figures of the whole run in a few lines.
 pub fn key_figures(source: &Source<'_>) -> Section {
     let section = Section::new("Key figures");
@@ -91,23 +160,19 @@ pub fn key_figures(source: &Source<'_>) -> Section {
         };
         fact("Throughput", format!("{} requests/s{of_which}", format::rate(rps)));
     }
-    fact(
-        "Response time",
-        match total.latency(Metric::ResponseTime) {
-            Some(latency) => format!(
-                "mean {} ms, p50 {} ms, p95 {} ms, p99 {} ms, max {} ms",
-                format::millis(latency.mean_ms),
-                format::millis(latency.p50_ms),
-                format::millis(latency.p95_ms),
-                format::millis(latency.p99_ms),
-                format::millis(latency.max_ms),
-            ),
-            None => "no request succeeded".to_owned(),
-        },
-    );
+    fact("Response time", in_short(total.latency(Metric::ResponseTime)));
+    if let LoadModel::Open(load) = source.load() {
+        fact("Service time", in_short(total.latency(Metric::ServiceTime)));
+        fact("Arrivals", arrivals(source, load));
+    }
     let share = total.failure_share().map(format::share).unwrap_or_default();
     let of_all = format::counted(total.count(), "request", "requests");
     fact("Failures", format!("{} of {of_all} ({share})", format::count(total.failed())));
+    let again = total.outcomes.get(&Outcome::Retried).copied().unwrap_or(0);
+    if again > 0 {
+        let attempts = format::count(total.count() + again);
+        fact("Attempts", format!("{attempts} for {of_all} ({} made again)", format::count(again)));
+    }
     fact("Load", {
         let size = load::size(source.load());
         format!("{size}, measured for {}", format::duration(source.window().length()))

@@ -1,0 +1,66 @@
+//! What of the budget was used up.
+
+use crate::measure::sample::Tokens;
+use crate::report::format;
+use crate::report::model::{Cell, Column, Section, Table, Text, Tone};
+use crate::scenario::model::Budget;
+
+use super::Source;
+use super::notes::{self, Notes};
+
+/// Each budget beside what was used of it.
+pub fn budget(source: &Source<'_>, notes: &mut Notes) -> Section {
+    let section = Section::new("Budget").brief(true);
+    let budget = source.plan().budget;
+    if budget == Budget::default() {
+        return section;
+    }
+    let ledger = source.run.ledger();
+    let mut used = Tokens::default();
+    for (_, _, traffic) in source.run.intervals.iter().flat_map(|interval| &interval.traffic) {
+        used += traffic.tokens;
+    }
+    let mut table = Table::new([
+        Column::words("Budget"),
+        Column::figures("Limit"),
+        Column::figures("Used").note(notes.refer(notes::BUDGET)),
+        Column::words("Result"),
+    ]);
+    let mut row =
+        |name: String, limit: String, amount: String, over: Option<String>, is_up: bool| {
+            let result = match (over, is_up) {
+                (Some(over), _) => Text::emphasis(Tone::Warning, format!("exceeded by {over}")),
+                (None, true) => "used up".into(),
+                (None, false) => "not used up".into(),
+            };
+            let figures = [limit, amount].map(|figure| Cell::Figure(figure, None));
+            let [limit, amount] = figures;
+            table.rows.push(vec![Text::from(name).into(), limit, amount, result.into()]);
+        };
+    if let Some(limit) = budget.requests {
+        let over = ledger.sent.checked_sub(limit).filter(|over| *over > 0).map(format::count);
+        let (name, is_up) = ("requests".to_owned(), ledger.sent >= limit);
+        row(name, format::count(limit), format::count(ledger.sent), over, is_up);
+    }
+    if let Some(limit) = budget.tokens {
+        let tokens = used.input + used.output;
+        let over = tokens.checked_sub(limit).filter(|over| *over > 0).map(format::count);
+        let name = "tokens".to_owned();
+        row(name, format::count(limit), format::count(tokens), over, tokens >= limit);
+    }
+    if let Some(limit) = budget.cost {
+        let cost = used.cost_pico as f64 / 1e12;
+        let over = (cost > limit).then(|| format::amount(cost - limit));
+        let name = format!("cost, {}", source.plan().prices.currency);
+        row(name, format::amount(limit), format::amount(cost), over, cost >= limit);
+    }
+    let section = section.with(table);
+    let unknown = ledger.ended_total().saturating_sub(used.reported);
+    match (budget.tokens.is_some() || budget.cost.is_some()) && unknown > 0 {
+        true => section.with(Text::from(format!(
+            "{} reported no tokens: what these used is not known, and not counted.",
+            format::counted(unknown, "request", "requests")
+        ))),
+        false => section,
+    }
+}

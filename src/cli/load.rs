@@ -6,14 +6,18 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
+use crate::commands::output::Output;
 use crate::error::{Error, Exit};
-use crate::http::HttpOptions;
+use crate::http::{HttpOptions, HttpVersion};
 use crate::plan::{Plan, Spawn, Target};
 use crate::scenario::model::{Scenario, Service};
-use crate::schedule::{ClosedLoad, LoadModel, Stage, show_duration};
+use crate::schedule::{Arrivals, ClosedLoad, LoadModel, OpenLoad, Stage, Stages, show_duration};
 
 use super::OutputArgs;
-use super::parse::{duration, key_value, url};
+use super::budget::BudgetOptions;
+use super::open::{Given, OpenOptions, Rows, rows};
+use super::parse::{Connections, connections, duration, key_value, url};
+use super::scenarios::ScenarioOptions;
 
 /// Where the command line and the scenario name no load.
 const DEFAULT_USERS: u32 = 10;
@@ -27,16 +31,19 @@ const ITERATIONS_WITHIN: Duration = Duration::from_secs(24 * 3600);
 #[command(after_help = "Examples:
   gander load --users 10                                    the reference inference service
   gander load inference-single --service engine=blocking    the same, before the fix
+  gander load inference-single --rate 50 --duration 1m      open load: 50 a second, whether answered or not
   gander load inference-mix --target http://127.0.0.1:8000  a service that runs already
+  gander load chat@3 chat-stream@1                          three users of one for each one of the other
   gander load my.toml --spawn 'uvicorn app:app --port {port}' --ready /health")]
 pub struct LoadArgs {
-    /// Scenario: a name (see `gander scenario list`) or a file
-    #[arg(default_value = "inference-mix")]
-    scenario: String,
+    #[command(flatten)]
+    scenarios: ScenarioOptions,
     #[command(flatten)]
     load: LoadOptions,
     #[command(flatten)]
     target: TargetOptions,
+    #[command(flatten)]
+    budget: BudgetOptions,
     #[command(flatten)]
     client: ClientOptions,
     #[command(flatten)]
@@ -47,21 +54,28 @@ pub struct LoadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Load")]
 struct LoadOptions {
-    /// Users, each of which waits for its response before it goes on [default: the scenario's, or 10]
+    /// Closed load: users, each of which waits for its response before it goes on [default: the scenario's, or 10]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "stages")]
     users: Option<u32>,
-    /// Users started per second [default: all at once]
+    #[command(flatten)]
+    open: OpenOptions,
+    /// Closed load: users started per second [default: all at once]
     #[arg(long, value_name = "RATE", conflicts_with = "stages")]
     start_rate: Option<f64>,
-    /// Numbers of users over time, as `10u:30s,50u:1m/20s`: 10 for 30 s, then 50 for 1 m after 20 s of ramp
+    /// Numbers of users over time, as `10u:30s,50u:1m/20s`: 10 for 30 s, then 50 for 1 m after 20 s of
+    /// ramp (closed load); or rates, as `50/s:30s,200/s:1m/20s` (open load)
     #[arg(long, value_name = "STAGES", conflicts_with = "duration")]
     stages: Option<String>,
     /// Measured time [default: the scenario's, or 30s]
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
-    /// End after this many iterations over all users
+    /// End after this many iterations over all users, or arrivals
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     iterations: Option<u64>,
+    /// End after this many rows of the scenario's data, or `all` of them; beyond the last one they
+    /// begin again
+    #[arg(long, value_name = "N|all", value_parser = rows, conflicts_with = "iterations")]
+    rows: Option<Rows>,
     /// Load before the measured time, recorded apart; with --stages, their beginning
     #[arg(long, value_name = "TIME", value_parser = duration)]
     warm_up: Option<Duration>,
@@ -115,6 +129,16 @@ struct ClientOptions {
     /// PEM file of a certificate authority to trust as well
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// Accept any certificate, of anyone: what is measured may be an impostor
+    #[arg(long, conflicts_with = "ca_file")]
+    insecure: bool,
+    /// Speak HTTP/2: over https:// as agreed in the TLS handshake, over http:// at once
+    #[arg(long)]
+    http2: bool,
+    /// Whose connections: `user`, each user's own; `shared:N`, N for all users. Over HTTP/1.1 one
+    /// request at a time uses a connection, and others wait for it; over HTTP/2 many do
+    #[arg(long, value_name = "user|shared:N", value_parser = connections, default_value = "user")]
+    connections: Connections,
     /// Largest response body that is read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = HttpOptions::default().max_body)]
     max_body: u64,
@@ -127,17 +151,35 @@ struct ClientOptions {
 }
 
 impl LoadArgs {
+    /// How results are shown.
+    pub(super) fn output(&self) -> Output {
+        self.output.output()
+    }
+
     /// Carries the command out.
     pub fn run(self, command_line: Vec<String>) -> Result<Exit, Error> {
-        let output = self.output.output();
+        let output = self.output();
         crate::commands::load::load(self.plan(command_line)?, output)
     }
 
-    fn plan(self, command_line: Vec<String>) -> Result<Plan, Error> {
-        let scenario = Scenario::load(&self.scenario)?;
+    /// What the arguments ask for.
+    pub(super) fn plan(self, command_line: Vec<String>) -> Result<Plan, Error> {
+        if self.scenarios.are_several() && self.load.rows.is_some() {
+            return Err(Error::BadInput(
+                "--rows: the iterations of several scenarios are no rows of one kind; give \
+                 --iterations or --duration, or run the scenario whose rows are meant alone"
+                    .to_owned(),
+            ));
+        }
+        let has_target = self.target.target.is_some() || self.target.spawn.is_some();
+        let mut scenario = self.scenarios.load(&self.budget, has_target)?;
+        scenario.budget = self.budget.over(&scenario)?;
         // Finds what shows only when a template is filled in, such as a variable that is not set.
         scenario.preview(self.load.seed)?;
-        let load = LoadModel::Closed(self.load.closed(&scenario)?);
+        let load = self.load.load(&scenario)?;
+        if let Some(rows) = self.load.row_limit(&scenario) {
+            scenario = scenario.with_row_limit(rows);
+        }
         let target = self.target.target(&scenario)?;
         let client = self.client;
         Ok(Plan {
@@ -149,7 +191,12 @@ impl LoadArgs {
                 max_body: client.max_body,
                 ca_file: client.ca_file,
                 allow_hosts: client.allow_host,
-                ..HttpOptions::default()
+                version: if client.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
+                shared: match client.connections {
+                    Connections::User => None,
+                    Connections::Shared(count) => Some(count.get()),
+                },
+                insecure: client.insecure,
             },
             reports: client.reports,
             command_line,
@@ -159,36 +206,145 @@ impl LoadArgs {
 }
 
 impl LoadOptions {
-    fn closed(&self, scenario: &Scenario) -> Result<ClosedLoad, Error> {
-        let warm_up = self.warm_up.or(scenario.load.warm_up).unwrap_or_default();
-        let longest = scenario.steps.iter().map(|step| step.timeout).max();
-        let load = ClosedLoad {
-            stages: self.stages(scenario, warm_up + self.cool_down)?,
-            warm_up,
-            cool_down: self.cool_down,
-            iterations: self.iterations,
-            drain: self
-                .drain
-                .unwrap_or_else(|| longest.map_or(DEFAULT_DRAIN, |t| t.max(DEFAULT_DRAIN))),
+    fn load(&self, scenario: &Scenario) -> Result<LoadModel, Error> {
+        let stages = self.stages.as_deref().map(Stages::parse).transpose();
+        let stages = stages.map_err(|e| Error::BadInput(format!("--stages: {e}")))?;
+        let is_closed = self.users.is_some()
+            || self.start_rate.is_some()
+            || matches!(stages, Some(Stages::Users(_)));
+        let is_open = self.open.is_chosen() || matches!(stages, Some(Stages::Rates(_)));
+        let load = match is_open || (!is_closed && scenario.load.is_open()) {
+            true => LoadModel::Open(self.open(scenario, stages)?),
+            false => {
+                self.open.refuse_in_closed_load()?;
+                LoadModel::Closed(self.closed(scenario, stages)?)
+            }
         };
-        if warm_up + self.cool_down >= load.duration() {
+        let apart = load.warm_up() + load.cool_down();
+        if apart >= load.duration() {
             return Err(Error::BadInput(format!(
                 "nothing is left to measure: the stages take {} s, and warm-up and cool-down {} s of \
                  them; shorten these or lengthen the stages",
                 load.duration().as_secs_f64(),
-                (warm_up + self.cool_down).as_secs_f64()
+                apart.as_secs_f64()
             )));
         }
         Ok(load)
     }
 
+    fn warm_up(&self, scenario: &Scenario) -> Duration {
+        self.warm_up.or(scenario.load.warm_up).unwrap_or_default()
+    }
+
+    fn drain(&self, scenario: &Scenario) -> Duration {
+        let longest = scenario.steps.iter().map(|step| step.timeout).max();
+        self.drain.unwrap_or_else(|| longest.map_or(DEFAULT_DRAIN, |t| t.max(DEFAULT_DRAIN)))
+    }
+
+    /// `--iterations`, or as many as there are rows to be done.
+    fn iterations(&self, scenario: &Scenario) -> Result<Option<u64>, Error> {
+        if self.rows.is_none() {
+            return Ok(self.iterations);
+        }
+        let at_once = scenario.rows_at_once().ok_or_else(|| {
+            Error::BadInput(format!(
+                "--rows: scenario {} does not say which data its rows are: name them with \
+                 `rows = \"…\"` in the scenario, or use --iterations",
+                scenario.name
+            ))
+        })?;
+        Ok(self.row_limit(scenario).map(|rows| rows.div_ceil(at_once)))
+    }
+
+    /// Rows to be done, where it is said.
+    fn row_limit(&self, scenario: &Scenario) -> Option<u64> {
+        match self.rows? {
+            Rows::All => scenario.row_count(),
+            Rows::Number(rows) => Some(rows),
+        }
+    }
+
+    /// The measured time; with a number of iterations alone, as long as a run may last in any case.
+    fn measured(&self, scenario: &Scenario) -> Result<Duration, Error> {
+        let is_counted = self.iterations.is_some() || self.rows.is_some();
+        let default = if is_counted { ITERATIONS_WITHIN } else { DEFAULT_DURATION };
+        let measured = self.duration.or(scenario.load.duration.filter(|_| !is_counted));
+        match measured.unwrap_or(default) {
+            Duration::ZERO => Err(Error::BadInput("--duration must be longer than 0".to_owned())),
+            measured => Ok(measured),
+        }
+    }
+
+    fn open(&self, scenario: &Scenario, stages: Option<Stages>) -> Result<OpenLoad, Error> {
+        let warm_up = self.warm_up(scenario);
+        let mut iterations = self.iterations(scenario)?;
+        let given = match stages {
+            Some(Stages::Rates(stages)) => Given::Stages(stages),
+            _ => self.open.given(scenario)?,
+        };
+        let (arrivals, duration) = match given {
+            Given::Recorded(recorded) => {
+                // Recorded arrivals end by themselves.
+                let duration = self.duration.map(|measured| warm_up + measured + self.cool_down);
+                iterations = Some(iterations.map_or(recorded.count(), |n| n.min(recorded.count())));
+                (Arrivals::Recorded(recorded), duration.unwrap_or(ITERATIONS_WITHIN))
+            }
+            Given::Stages(stages) => {
+                if self.duration.is_some() {
+                    return Err(Error::BadInput(format!(
+                        "the stages of scenario {} say how long it takes: give --rate with --duration",
+                        scenario.name
+                    )));
+                }
+                let duration = stages.iter().map(|stage| stage.ramp + stage.hold).sum();
+                (Arrivals::Rates { stages, spread: self.open.spread(scenario) }, duration)
+            }
+            Given::Rate(span) => {
+                let is_timed = self.duration.is_some() || iterations.is_none();
+                if span.from != span.to && !is_timed {
+                    return Err(Error::BadInput(
+                        "a rate that changes needs to know within which time: give --duration"
+                            .to_owned(),
+                    ));
+                }
+                let measured = self.measured(scenario)?;
+                let stages = span.stages(warm_up, measured, self.cool_down);
+                let spread = self.open.spread(scenario);
+                (Arrivals::Rates { stages, spread }, warm_up + measured + self.cool_down)
+            }
+        };
+        Ok(OpenLoad {
+            arrivals,
+            duration,
+            warm_up,
+            cool_down: self.cool_down,
+            iterations,
+            max_in_flight: self.open.max_in_flight(scenario),
+            drain: self.drain(scenario),
+        })
+    }
+
+    fn closed(&self, scenario: &Scenario, stages: Option<Stages>) -> Result<ClosedLoad, Error> {
+        let warm_up = self.warm_up(scenario);
+        let stages = match stages {
+            Some(Stages::Users(stages)) => stages,
+            _ => self.stages(scenario, warm_up + self.cool_down)?,
+        };
+        Ok(ClosedLoad {
+            stages,
+            warm_up,
+            cool_down: self.cool_down,
+            iterations: self.iterations(scenario)?,
+            drain: self.drain(scenario),
+        })
+    }
+
     /// The stages; `apart` is added to a measured duration, for it is not part of it.
     fn stages(&self, scenario: &Scenario, apart: Duration) -> Result<Vec<Stage>, Error> {
-        if let Some(text) = &self.stages {
-            return Stage::parse_list(text).map_err(|e| Error::BadInput(format!("--stages: {e}")));
-        }
-        let names_none =
-            self.users.is_none() && self.duration.is_none() && self.iterations.is_none();
+        let names_none = self.users.is_none()
+            && self.duration.is_none()
+            && self.iterations.is_none()
+            && self.rows.is_none();
         if let Some(stages) = scenario.load.stages.as_ref().filter(|_| names_none) {
             if self.start_rate.is_some() {
                 return Err(Error::BadInput(format!(
@@ -199,13 +355,7 @@ impl LoadOptions {
             return Ok(stages.clone());
         }
         let users = self.users.or(scenario.load.users).unwrap_or(DEFAULT_USERS);
-        let default = if self.iterations.is_some() { ITERATIONS_WITHIN } else { DEFAULT_DURATION };
-        let measured =
-            self.duration.or(scenario.load.duration.filter(|_| self.iterations.is_none()));
-        let measured = measured.unwrap_or(default);
-        if measured.is_zero() {
-            return Err(Error::BadInput("--duration must be longer than 0".to_owned()));
-        }
+        let measured = self.measured(scenario)?;
         let ramp = match self.start_rate {
             None => Duration::ZERO,
             Some(rate) => Duration::try_from_secs_f64(f64::from(users) / rate).map_err(|_| {

@@ -1,9 +1,14 @@
 //! The command line: the only place that names clap. Arguments become a plan, or a request for a
 //! report.
 
+mod budget;
 mod load;
+mod open;
 mod parse;
 mod scenario;
+mod scenarios;
+mod selftest;
+mod sweep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands;
 use crate::commands::output::{Format, Output};
 use crate::error::{Error, Exit};
+use crate::report::dialect::Dialect;
 use crate::store::folder::RunFolder;
 
 /// Load-testing and profiling harness for ML-inference and LLM services.
@@ -26,9 +32,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Load(Box<load::LoadArgs>),
-    /// Make the report of a run again from its folder, also of a run that was killed
+    Sweep(Box<sweep::SweepArgs>),
+    /// Make the report of a run, a sweep or a self-test again from its folder, also of a run that was killed
     Report(ReportArgs),
     Scenario(scenario::ScenarioArgs),
+    Selftest(selftest::SelftestArgs),
     /// Start reference services, each with a ledger of what it really did
     Mock(mock_server::cli::Args),
     /// What gander runs a spawned target under
@@ -47,7 +55,7 @@ struct SuperviseArgs {
 
 #[derive(Debug, Args)]
 struct ReportArgs {
-    /// Run folder, as reports/2026-01-31T12-00-00-inference-mix
+    /// Folder of a run, a sweep or a self-test, as reports/2026-01-31T12-00-00-inference-mix
     run: PathBuf,
     #[command(flatten)]
     output: OutputArgs,
@@ -63,6 +71,17 @@ struct OutputArgs {
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
+    /// Show the times of streams by another tool's names and formulas besides
+    #[arg(long, value_enum, value_name = "TOOL")]
+    dialect: Option<DialectArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DialectArg {
+    /// vllm bench serve
+    Vllm,
+    Guidellm,
+    Aiperf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -79,7 +98,12 @@ impl OutputArgs {
             FormatArg::Text => Format::Text,
             FormatArg::Json => Format::Json,
         };
-        Output { format, quiet: self.quiet }
+        let dialect = self.dialect.map(|tool| match tool {
+            DialectArg::Vllm => Dialect::Vllm,
+            DialectArg::Guidellm => Dialect::Guidellm,
+            DialectArg::Aiperf => Dialect::Aiperf,
+        });
+        Output { format, quiet: self.quiet, dialect }
     }
 }
 
@@ -106,7 +130,8 @@ impl Command {
     fn run(self, command_line: Vec<String>) -> Result<Exit, Error> {
         match self {
             Command::Load(arguments) => arguments.run(command_line),
-            Command::Report(arguments) => commands::report::finish(
+            Command::Sweep(arguments) => arguments.run(command_line),
+            Command::Report(arguments) => commands::report::report(
                 &RunFolder::open(arguments.run),
                 &arguments.output.output(),
             ),
@@ -117,6 +142,7 @@ impl Command {
                 Output::default().print(&String::from_utf8_lossy(&text))?;
                 exit
             }
+            Command::Selftest(arguments) => arguments.run(command_line),
             Command::Mock(arguments) => commands::mock::mock(arguments),
             Command::Supervise(arguments) => {
                 commands::supervise::supervise(&arguments.command, arguments.port)

@@ -1,5 +1,6 @@
 //! Values of options.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use url::Url;
@@ -27,5 +28,25 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
             Ok((name.trim().trim_start_matches('-').to_owned(), value.trim().to_owned()))
         }
         _ => Err("expected NAME=VALUE, as engine=blocking".to_owned()),
+    }
+}
+
+/// Whose connections are used: `user`, or `shared:N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connections {
+    /// Each user has its own.
+    User,
+    /// All users share this many.
+    Shared(NonZeroU32),
+}
+
+/// `user` or `shared:N`.
+pub fn connections(text: &str) -> Result<Connections, String> {
+    match text.split_once(':') {
+        None if text == "user" => Ok(Connections::User),
+        Some(("shared", count)) => count.parse().map(Connections::Shared).map_err(|_| {
+            format!("{count:?} is not a number of connections from 1 on, as in shared:20")
+        }),
+        _ => Err("expected user, or shared:N, as shared:20".to_owned()),
     }
 }

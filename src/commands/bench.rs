@@ -7,11 +7,12 @@ use std::sync::Arc;
 use jiff::Zoned;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use url::Url;
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::flow::{Context, Halt};
-use crate::http::HttpTarget;
+use crate::flow::{Context, Halt, Spending};
+use crate::http::{HttpTarget, Pool};
 use crate::measure::recorder::{Recorder, Window};
 use crate::measure::resource::Observed;
 use crate::observe::environment::environment;
@@ -19,7 +20,7 @@ use crate::observe::lag::TimerLag;
 use crate::observe::monitor::Monitor;
 use crate::observe::resources::Observer;
 use crate::plan::{Ending, Plan, Stop, Target};
-use crate::schedule::{LoadModel, show_duration};
+use crate::schedule::{Arrivals, LoadModel, show_duration};
 use crate::store::entry::{End, Entry, SCHEMA_VERSION, Start};
 use crate::store::folder::RunFolder;
 use crate::store::journal::Journal;
@@ -49,9 +50,31 @@ impl Bench {
         Ok(Bench { launched: launched?, ends, interrupts, files })
     }
 
+    /// Stops a target that gander started, and starts `target`: each run of a sweep over its
+    /// settings has a fresh one.
+    pub fn relaunch(&mut self, target: &Target) -> Result<(), Error> {
+        let fresh = Launched::start(target, &signals::is_interrupted);
+        signals::check()?;
+        std::mem::replace(&mut self.launched, fresh?).stop();
+        // That the old one is gone must not end the next run.
+        while self.interrupts.try_recv().is_ok() {}
+        signals::check()
+    }
+
     /// Makes one run; its run folder is whole, but for the report, when this returns. A run that was
     /// interrupted is no error.
     pub fn measure(&mut self, plan: Plan, output: &Output) -> Result<RunFolder, Error> {
+        let name = dated(&plan.scenario.name);
+        self.measure_as(&name, plan, output)
+    }
+
+    /// The same, with a name for the run folder.
+    pub fn measure_as(
+        &mut self,
+        name: &str,
+        plan: Plan,
+        output: &Output,
+    ) -> Result<RunFolder, Error> {
         let launched = &self.launched;
         let target = Arc::new(HttpTarget::new(&launched.url, plan.http.clone())?);
         let runtime = runtime(plan.threads)?;
@@ -61,7 +84,7 @@ impl Bench {
             runtime.shutdown_background();
             return Err(error);
         }
-        let (folder, journal) = open_folder(&plan, launched)?;
+        let (folder, journal) = open_folder(name, &plan, launched)?;
         if output.shows_progress() {
             announce(&plan, launched, &folder, self.files);
         }
@@ -69,6 +92,11 @@ impl Bench {
         let ended = drive(plan, launched, target, &runtime, journal, ends, output);
         runtime.shutdown_background();
         ended.map(|()| folder)
+    }
+
+    /// Base URL of the target.
+    pub fn url(&self) -> &Url {
+        &self.launched.url
     }
 
     /// Stops a target that gander started.
@@ -97,10 +125,18 @@ fn allow_many_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-fn open_folder(plan: &Plan, launched: &Launched) -> Result<(RunFolder, Journal), Error> {
+/// A folder's name: the time, and what it holds.
+pub fn dated(what: &str) -> String {
+    format!("{}-{what}", Zoned::now().strftime("%Y-%m-%dT%H-%M-%S"))
+}
+
+fn open_folder(
+    name: &str,
+    plan: &Plan,
+    launched: &Launched,
+) -> Result<(RunFolder, Journal), Error> {
     let now = Zoned::now();
-    let name = format!("{}-{}", now.strftime("%Y-%m-%dT%H-%M-%S"), plan.scenario.name);
-    let folder = RunFolder::create(&plan.reports, &name)?;
+    let folder = RunFolder::create(&plan.reports, name)?;
     let mut journal = Journal::create(folder.path())?;
     journal.append(&Entry::Start(Box::new(Start {
         schema_version: SCHEMA_VERSION,
@@ -120,7 +156,16 @@ fn announce(plan: &Plan, launched: &Launched, folder: &RunFolder, files: Option<
     };
     let size = match load {
         LoadModel::Closed(load) => format!("{} users", load.peak_users()),
-        LoadModel::Open(_) => "arrivals".to_owned(),
+        LoadModel::Open(load) => {
+            let rates = match &load.arrivals {
+                Arrivals::Rates { stages, spread } => {
+                    let rates: Vec<_> = stages.iter().map(|stage| stage.rate.to_string()).collect();
+                    format!("{} ({})", rates.join(", then "), spread.name())
+                }
+                Arrivals::Recorded(recorded) => format!("arrivals of {}", recorded.file),
+            };
+            format!("open load, {rates}, at most {} in flight,", load.max_in_flight)
+        }
     };
     let mut text = format!(
         "{}: {size} for {until} against {} ({}); recording to {}\n",
@@ -129,7 +174,12 @@ fn announce(plan: &Plan, launched: &Launched, folder: &RunFolder, files: Option<
         launched.record.origin,
         folder.path().display(),
     );
-    let needed = u64::from(load.most_in_flight()) + 64;
+    if plan.http.insecure && launched.url.scheme() == "https" {
+        text += "warning: certificates are NOT verified (--insecure): whoever answers is taken for \
+                 the target\n";
+    }
+    let connections = load.most_in_flight().min(plan.http.shared.unwrap_or(u32::MAX));
+    let needed = u64::from(connections) + 64;
     if let Some(files) = files.filter(|files| *files < needed) {
         text += &format!(
             "warning: {needed} open files are needed and {files} are allowed: raise the limit with \
@@ -150,7 +200,7 @@ fn drive(
     (ends, interrupts): (mpsc::Sender<Ending>, &mut mpsc::Receiver<Ending>),
     output: &Output,
 ) -> Result<(), Error> {
-    let (planned, iterations) = (plan.load.duration(), plan.load.iterations());
+    let load = plan.load.clone();
     // One shard for each worker, and one for the thread that drives the runtime.
     let threads = plan.threads + 1;
     let recorder =
@@ -158,6 +208,7 @@ fn drive(
     let feeder = plan.scenario.data.feeder(plan.seed);
     let halt = Halt::default();
     let clock = Clock::start();
+    let pool = Arc::new(Pool::new(target, clock));
     let wall = Zoned::now();
 
     let lag = TimerLag::default();
@@ -175,12 +226,12 @@ fn drive(
         let reason = format!("the target ended during the run{said}");
         let _ = ends.try_send(Ending::because(Stop::TargetEnded, reason));
     });
-    let progress = output
-        .shows_progress()
-        .then(|| Progress::start(monitor.snapshots.clone(), planned, iterations));
+    let progress =
+        output.shows_progress().then(|| Progress::start(monitor.snapshots.clone(), &load));
 
     let recorded = Arc::clone(&recorder);
-    let context = Arc::new(Context { plan, clock, recorder, target, feeder, halt });
+    let spending = Spending::new(plan.scenario.budget);
+    let context = Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt });
     let outcome = runtime.block_on(engine::run(context, interrupts));
     let at = clock.now();
     drop(watch);

@@ -7,5 +7,7 @@ pub mod output;
 mod progress;
 pub mod report;
 pub mod scenario;
+pub mod selftest;
 mod signals;
 pub mod supervise;
+pub mod sweep;

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use crate::error::{Error, Exit};
+use crate::report::dialect::Dialect;
 
 /// The form of results on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +22,8 @@ pub struct Output {
     pub format: Format,
     /// No progress.
     pub quiet: bool,
+    /// The tool by whose names and formulas the times of streams are shown besides.
+    pub dialect: Option<Dialect>,
 }
 
 impl Output {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::observe::monitor::Snapshot;
 use crate::report::format;
+use crate::schedule::LoadModel;
 
 /// Between two looks at the snapshot.
 const LOOK: Duration = Duration::from_millis(100);
@@ -26,19 +27,21 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to show `snapshots` of a run that ends after `planned`, or after so many iterations.
-    pub fn start(
-        mut snapshots: watch::Receiver<Snapshot>,
-        planned: Duration,
-        iterations: Option<u64>,
-    ) -> Progress {
+    /// Begins to show `snapshots` of a run of `load`.
+    pub fn start(mut snapshots: watch::Receiver<Snapshot>, load: &LoadModel) -> Progress {
+        let (planned, iterations) = (load.duration(), load.iterations());
+        // In open load there are no users.
+        let active = match load {
+            LoadModel::Closed(_) => "users",
+            LoadModel::Open(_) => "in flight",
+        };
         let over = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&over);
         let thread = std::thread::spawn(move || {
             let mut view = View::new(planned, iterations);
             while !is_over.load(Ordering::Relaxed) {
                 if snapshots.has_changed().unwrap_or(false) {
-                    view.show(&snapshots.borrow_and_update());
+                    view.show(&snapshots.borrow_and_update(), active);
                 }
                 std::thread::sleep(LOOK);
             }
@@ -78,19 +81,21 @@ impl View {
         View::Bar { bar, counts_iterations: iterations.is_some() }
     }
 
-    fn show(&mut self, snapshot: &Snapshot) {
+    fn show(&mut self, snapshot: &Snapshot, active: &str) {
         match self {
             View::Bar { bar, counts_iterations } => {
-                let done = snapshot.ledger.iterations_ok + snapshot.ledger.iterations_failed;
+                let ledger = &snapshot.ledger;
+                let done =
+                    ledger.iterations_ok + ledger.iterations_failed + ledger.iterations_dropped;
                 let seconds = snapshot.at.as_secs_f64() as u64;
                 bar.set_position(if *counts_iterations { done } else { seconds });
-                bar.set_message(line(snapshot));
+                bar.set_message(line(snapshot, active));
             }
             View::Lines { seconds } => {
                 if *seconds % PLAIN_EVERY == 0 {
                     let at = snapshot.at.as_secs_f64();
                     // Standard error that is closed must not end the run.
-                    let _ = writeln!(std::io::stderr(), "{at:>6.0} s  {}", line(snapshot));
+                    let _ = writeln!(std::io::stderr(), "{at:>6.0} s  {}", line(snapshot, active));
                 }
                 *seconds += 1;
             }
@@ -104,7 +109,7 @@ impl View {
     }
 }
 
-fn line(snapshot: &Snapshot) -> String {
+fn line(snapshot: &Snapshot, active: &str) -> String {
     let failed = snapshot.ledger.failed();
     let latency = snapshot.latency.as_ref().map_or_else(
         || "no response yet".to_owned(),
@@ -114,13 +119,20 @@ fn line(snapshot: &Snapshot) -> String {
             format!("p50 {p50}  p95 {p95}  p99 {p99} ms")
         },
     );
+    let dropped = match snapshot.ledger.iterations_dropped {
+        0 => String::new(),
+        dropped => format!(" ({dropped} arrivals dropped)"),
+    };
     let cpu = |processors: Option<f64>| {
         processors.map_or_else(|| "CPU ?".to_owned(), |n| format!("CPU {:.0}%", n * 100.0))
     };
     let memory =
         snapshot.target_rss.map_or_else(String::new, |rss| format!(" {}", format::bytes(rss)));
+    let rows = snapshot
+        .rows_per_second
+        .map_or_else(String::new, |rate| format!("{} rows/s  ", format::rate(rate)));
     format!(
-        "{} users  {:.1} RPS  {latency}  {failed} failed  target {}{memory}  gander {}",
+        "{} {active}  {rows}{:.1} RPS  {latency}  {failed} failed{dropped}  target {}{memory}  gander {}",
         snapshot.users,
         snapshot.rps,
         cpu(snapshot.target_cpu),

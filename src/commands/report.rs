@@ -1,9 +1,12 @@
-//! `gander report RUN`, and the end of every run: the report is made from the run folder alone.
+//! `gander report FOLDER`, and the end of every run: the report is made from the run folder alone.
 
 use crate::analysis::{Assessment, Ruling, assess};
 use crate::error::{Error, Exit};
 use crate::plan::Stop;
 use crate::report;
+use crate::report::dialect::Dialect;
+use crate::report::model::Report;
+use crate::store;
 use crate::store::folder::RunFolder;
 use crate::store::run::Run;
 use crate::store::{journal, views};
@@ -11,18 +14,20 @@ use crate::store::{journal, views};
 use super::output::{Format, Output};
 use super::signals;
 
-/// Makes every file of the folder's report again, shows it, and says how the run went.
-pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
-    let run = journal::read(folder.path())?;
-    let assessment = assess(&run)
-        .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", folder.path().display())))?;
-    views::write(folder, &run, &assessment.summary, &assessment.validity)?;
-    let place = folder.path().join("report.md");
-    let report = report::run::build(&run, &assessment).saved_as(place.display().to_string());
-    for chart in report.charts() {
-        folder.write(&format!("charts/{}.svg", chart.file_stem), chart.svg.as_bytes())?;
+/// `gander report FOLDER`: of a run, a sweep or a self-test.
+pub fn report(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
+    if store::sweep::is_sweep(folder.path()) {
+        return super::sweep::finish(folder, output);
     }
-    folder.write("report.md", report::markdown::render(&report).as_bytes())?;
+    if store::selftest::is_selftest(folder.path()) {
+        return super::selftest::finish(folder, output);
+    }
+    finish(folder, output)
+}
+
+/// Makes every file of the run's report again, shows it, and says how the run went.
+pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
+    let Saved { run, assessment, report } = save(folder, output.dialect)?;
     match output.format {
         Format::Text => {
             output.print(&report::terminal::render(&report, output.width(), output.colour()))?;
@@ -34,6 +39,41 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
         }
     }
     Ok(exit(&run, &assessment))
+}
+
+/// A run whose report is saved.
+pub struct Saved {
+    /// The run, as read back.
+    pub run: Run,
+    /// What it means.
+    pub assessment: Assessment,
+    /// Its report.
+    pub report: Report,
+}
+
+/// Reads a run back and writes every file of its report, with what another tool would count where a
+/// `dialect` is asked for.
+pub fn save(folder: &RunFolder, dialect: Option<Dialect>) -> Result<Saved, Error> {
+    let (run, assessment) = read(folder)?;
+    views::write(folder, &run, &assessment.summary, &assessment.validity)?;
+    let place = folder.path().join("report.md");
+    let mut report = report::run::build(&run, &assessment).saved_as(place.display().to_string());
+    if let Some(dialect) = dialect {
+        report.sections.push(dialect.section(&run.start.plan, &assessment.summary));
+    }
+    for chart in report.charts() {
+        folder.write(&format!("charts/{}.svg", chart.file_stem), chart.svg.as_bytes())?;
+    }
+    folder.write("report.md", report::markdown::render(&report).as_bytes())?;
+    Ok(Saved { run, assessment, report })
+}
+
+/// Reads a run back, and judges it.
+pub fn read(folder: &RunFolder) -> Result<(Run, Assessment), Error> {
+    let run = journal::read(folder.path())?;
+    let assessment = assess(&run)
+        .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", folder.path().display())))?;
+    Ok((run, assessment))
 }
 
 /// An interruption says more than the verdicts of what was cut short; an invalid run can be

@@ -7,9 +7,9 @@ use comfy_table::{Table, presets};
 
 use crate::error::{Error, Exit};
 use crate::scenario::errors::Style;
-use crate::scenario::model::User;
+use crate::scenario::model::{Budget, Step, User};
 use crate::scenario::template::Rendered;
-use crate::scenario::{self, Place, Scenario, ScenarioError};
+use crate::scenario::{self, Overlay, Place, Scenario, ScenarioError};
 use crate::schedule::show_duration;
 
 /// The file that `new` writes where no scenario is named to copy.
@@ -68,8 +68,11 @@ pub fn show(place: &Place, name: &str, out: &mut dyn Write) -> Result<Exit, Erro
 pub fn check(place: &Place, names: &[String], out: &mut dyn Write) -> Result<Exit, Error> {
     let mut wrong = Vec::new();
     for name in names {
-        let checked = Scenario::load_from(name, place)
-            .and_then(|scenario| scenario.preview(SEED).map(|requests| (scenario, requests)));
+        let checked = Scenario::load_from(name, place).and_then(|scenario| {
+            let requests = scenario.preview(SEED)?;
+            check_variants(&scenario, name, place)?;
+            Ok((scenario, requests))
+        });
         match checked {
             Ok((scenario, requests)) => {
                 describe(&scenario, &requests, out).map_err(written())?;
@@ -82,6 +85,24 @@ pub fn check(place: &Place, names: &[String], out: &mut dyn Write) -> Result<Exi
     } else {
         Err(bad_input(&ScenarioError { diagnostics: wrong }))
     }
+}
+
+/// Checks what a scenario is with each of its variants.
+fn check_variants(scenario: &Scenario, name: &str, place: &Place) -> Result<(), ScenarioError> {
+    let mut diagnostics = Vec::new();
+    for variant in &scenario.variants {
+        let overlay = Overlay { variant: Some(variant.clone()), settings: Vec::new() };
+        let checked = Scenario::load_with(name, place, &overlay)
+            .and_then(|laid_over| laid_over.preview(SEED).map(|_| ()));
+        if let Err(error) = checked {
+            diagnostics.extend(error.diagnostics.into_iter().map(|mut diagnostic| {
+                let with = format!("this is with variant `{variant}`");
+                diagnostic.help.get_or_insert(with);
+                diagnostic
+            }));
+        }
+    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(ScenarioError { diagnostics }) }
 }
 
 /// Writes a new scenario file, `place.scenarios/NAME.toml`: the commented starter, or a copy of the
@@ -137,7 +158,7 @@ pub fn schema(out: &mut dyn Write) -> Result<Exit, Error> {
 
 fn describe(
     scenario: &Scenario,
-    requests: &[Rendered],
+    requests: &[Option<Rendered>],
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     let summary = if scenario.summary.is_empty() { "" } else { ": " };
@@ -157,12 +178,21 @@ fn describe(
     for user in &scenario.users {
         describe_user(scenario, user, total, out)?;
     }
+    if !scenario.variants.is_empty() {
+        writeln!(out, "  variants {}", scenario.variants.join(", "))?;
+    }
+    describe_limits(scenario, out)?;
     if !scenario.slos.is_empty() {
         let rules: Vec<String> = scenario.slos.iter().map(ToString::to_string).collect();
         writeln!(out, "  rules    {}", rules.join("; "))?;
     }
     let redactions = scenario.redactions();
     for (step, request) in scenario.steps.iter().zip(requests) {
+        let Some(request) = request else {
+            let why = "what it sends depends on earlier responses";
+            writeln!(out, "  {}: {} {}; {why}", step.name, step.method, step.path)?;
+            continue;
+        };
         let path = redactions.redact(request.path.as_str());
         writeln!(out, "  {}: {} {path}", step.name, step.method)?;
         for (name, value) in &request.headers {
@@ -183,6 +213,47 @@ fn describe(
     Ok(())
 }
 
+/// What a run may use up, what tokens cost, and what an iteration is.
+fn describe_limits(scenario: &Scenario, out: &mut dyn Write) -> std::io::Result<()> {
+    if let Some((rows, count)) = scenario.rows.as_ref().zip(scenario.row_count()) {
+        let is = match scenario.rows_at_once() {
+            None | Some(1) => "is one".to_owned(),
+            Some(batch) => format!("has {batch}"),
+        };
+        writeln!(out, "  rows     an iteration {is} of {count} rows of {rows}")?;
+    }
+    let Budget { requests, tokens, cost } = scenario.budget;
+    let currency = &scenario.prices.currency;
+    let limits = [
+        requests.map(|count| format!("{count} requests")),
+        tokens.map(|count| format!("{count} tokens")),
+        cost.map(|cost| format!("{cost} {currency}")),
+    ];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    if !limits.is_empty() {
+        writeln!(out, "  budget   {}", limits.join(", "))?;
+    }
+    Ok(())
+}
+
+/// How many requests of a step an iteration makes, where that is not one.
+fn expansion(scenario: &Scenario, step: &Step) -> Option<String> {
+    let fan_out = step.fan_out.as_ref()?;
+    let rows = |name: &String| {
+        let mut sources = scenario.data.sources().iter();
+        Some(sources.find(|source| source.name == *name)?.len())
+    };
+    let sizes: Vec<String> = fan_out
+        .lists
+        .iter()
+        .map(|name| rows(name).map_or(format!("each {name}"), |rows| format!("{rows} {name}")))
+        .collect();
+    let total: Option<usize> = fan_out.lists.iter().map(rows).product();
+    let total = total.map_or_else(String::new, |total| format!(" = {total} requests"));
+    let at_once = fan_out.concurrency;
+    Some(format!("{}{total}, {at_once} at a time", sizes.join(" x ")))
+}
+
 fn describe_user(
     scenario: &Scenario,
     user: &User,
@@ -197,7 +268,11 @@ fn describe_user(
             .iter()
             .map(|id| {
                 let step = scenario.step(*id);
-                format!("{} (timeout {})", step.name, show_duration(step.timeout))
+                let timeout = show_duration(step.timeout);
+                match expansion(scenario, step) {
+                    Some(requests) => format!("{} ({requests}, timeout {timeout})", step.name),
+                    None => format!("{} (timeout {timeout})", step.name),
+                }
             })
             .collect();
         let share = 100.0 * user.share(transaction);

@@ -17,6 +17,11 @@ pub fn is_interrupted() -> bool {
     FIRST.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
+/// The exit code of a command that a signal ended, where one has arrived.
+pub fn exit() -> Option<Exit> {
+    FIRST.lock().unwrap_or_else(PoisonError::into_inner).map(exit_of)
+}
+
 /// An error where a signal has arrived before there is anything to report on.
 pub fn check() -> Result<(), Error> {
     let first = *FIRST.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@
 )]
 
 #[path = "support/peers.rs"]
-#[allow(dead_code, reason = "the FastAPI service is for other tests")]
+#[allow(dead_code, reason = "its servers are for other tests")]
 mod peers;
 #[path = "support/reference.rs"]
 mod reference;

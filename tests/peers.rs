@@ -15,7 +15,7 @@ mod peers;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use peers::InferenceService;
+use peers::Peer;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn get(url: String) -> (StatusCode, Value) {
 
 #[tokio::test]
 async fn fastapi_answers_in_the_shapes_of_the_reference_service() {
-    let Some(service) = InferenceService::start("threaded", 1) else { return };
+    let Some(service) = Peer::inference("threaded", 1) else { return };
 
     let (status, answer) = post(service.url("/predict"), json!({"text": "I love it"})).await;
     assert_eq!(status, 200);
@@ -58,7 +58,7 @@ async fn fastapi_answers_in_the_shapes_of_the_reference_service() {
 
 #[tokio::test]
 async fn fastapi_refuses_what_is_not_valid_and_its_ledger_counts_it() {
-    let Some(service) = InferenceService::start("blocking", 1) else { return };
+    let Some(service) = Peer::inference("blocking", 1) else { return };
 
     let too_long = "a".repeat(5001);
     for body in [json!({"text": ""}), json!({"text": "  "}), json!({"text": too_long}), json!({})] {
@@ -88,8 +88,8 @@ async fn fastapi_refuses_what_is_not_valid_and_its_ledger_counts_it() {
 
 #[tokio::test]
 async fn blocking_serves_one_request_after_another_and_threaded_does_not() {
-    let Some(blocking) = InferenceService::start("blocking", 100) else { return };
-    let Some(threaded) = InferenceService::start("threaded", 100) else { return };
+    let Some(blocking) = Peer::inference("blocking", 100) else { return };
+    let Some(threaded) = Peer::inference("threaded", 100) else { return };
 
     // In turns, and the best of each: what else the machine does is no part of it.
     let mut best = [Duration::MAX; 2];
@@ -101,7 +101,7 @@ async fn blocking_serves_one_request_after_another_and_threaded_does_not() {
     assert!(ratio > 2.0, "blocking {:?}, threaded {:?}: {ratio:.1}x", best[0], best[1]);
 }
 
-async fn eight_at_once(service: &InferenceService) {
+async fn eight_at_once(service: &Peer) {
     let one = || post(service.url("/predict"), json!({"text": "good"}));
     for (status, _) in futures_util::future::join_all((0..8).map(|_| one())).await {
         assert_eq!(status, 200);
@@ -144,7 +144,7 @@ fn the_same_scenario_runs_unchanged_against_fastapi_blocking_and_mended() {
 
 #[test]
 fn counts_equal_the_fastapi_services_own() {
-    let Some(service) = InferenceService::start("threaded", 5) else { return };
+    let Some(service) = Peer::inference("threaded", 5) else { return };
     let _alone = gander::one_at_a_time();
     let gander = gander::Gander::new();
     let target = service.url("");
@@ -181,4 +181,87 @@ fn a_spawned_target_is_stopped_with_everything_that_it_started() {
     let url = summary["target_url"].as_str().expect("a URL").to_owned();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert!(runtime.block_on(reqwest::get(url)).is_err(), "nobody listens there any more");
+}
+
+/// Runs `scenario` unchanged against `peer` and returns its summary, which must be of a run without
+/// a failure.
+fn chat_run(scenario: &str, peer: &Peer, users: u32) -> Value {
+    let _alone = gander::one_at_a_time();
+    let gander = gander::Gander::new();
+    let target = peer.url("");
+    let run = gander
+        .run(&format!("{scenario} --users {users} --duration 3s --warm-up 0s --target {target}"));
+    let summary = run.summary();
+    let total = &summary["total"];
+    assert_eq!(total["failed"], 0, "{}\n{}", summary["errors"], run.stderr);
+    assert!(total["count"].as_u64() > Some(20), "{total}");
+    assert_eq!(summary["ledger"]["balances"], true);
+    summary
+}
+
+/// Streams of 20 tokens, the first after 20 ms and more, the others 5 ms and more apart.
+fn assert_streams_of_20_tokens(summary: &Value) {
+    let total = &summary["total"];
+    let streams = total["count"].as_u64().unwrap();
+    assert_eq!(total["ttft"]["count"].as_u64(), Some(streams), "{total}");
+    assert_eq!(total["tpot"]["count"].as_u64(), Some(streams), "{total}");
+    // Both servers wait at least as long as they say; timers of Node may fire a millisecond early.
+    assert!(total["ttft"]["min_ms"].as_f64() > Some(18.0), "{total}");
+    assert!(total["tpot"]["min_ms"].as_f64() > Some(3.5), "{total}");
+    let [ttft, whole] = ["ttft", "response_time"].map(|name| total[name]["p50_ms"].as_f64());
+    assert!(ttft < whole, "{total}");
+}
+
+/// The tokens are those that the server says it reported, to the last one.
+fn assert_tokens(summary: &Value, served: &Value) {
+    let total = &summary["total"];
+    let tokens = &total["tokens"];
+    assert_eq!(tokens["reported"], total["count"], "{total}");
+    assert_eq!(tokens["input"], served["prompt_tokens"], "{total}");
+    assert_eq!(tokens["output"], served["completion_tokens"], "{total}");
+}
+
+fn ledger_of(peer: &Peer, path: &str) -> Value {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(get(peer.url(path))).1
+}
+
+#[test]
+fn chat_stream_runs_unchanged_against_fastapi_with_sse_starlette() {
+    let Some(service) = Peer::chat() else { return };
+    let summary = chat_run("chat-stream", &service, 4);
+    assert_streams_of_20_tokens(&summary);
+    let served = ledger_of(&service, "/control/ledger");
+    let count = summary["total"]["count"].as_u64();
+    assert_eq!(served["requests"].as_u64(), count);
+    assert_eq!(served["streams"].as_u64(), count);
+    assert_tokens(&summary, &served);
+    // One connection a user: each is used again for the next stream.
+    assert_eq!(served["connections"], 4);
+    assert_eq!(summary["total"]["connections_opened"], 4);
+}
+
+#[test]
+fn chat_runs_unchanged_against_fastapi() {
+    let Some(service) = Peer::chat() else { return };
+    let summary = chat_run("chat", &service, 4);
+    let served = ledger_of(&service, "/control/ledger");
+    assert_eq!(served["requests"].as_u64(), summary["total"]["count"].as_u64());
+    assert_tokens(&summary, &served);
+    assert_eq!(summary["total"]["ttft"], Value::Null, "a whole answer has no first token");
+}
+
+#[test]
+fn chat_stream_runs_unchanged_against_aimock() {
+    let Some(server) = Peer::aimock() else { return };
+    let summary = chat_run("chat-stream", &server, 4);
+    assert_streams_of_20_tokens(&summary);
+    let journal = ledger_of(&server, "/__aimock/journal?path=/v1/chat/completions");
+    let entries = journal.as_array().unwrap();
+    let count = summary["total"]["count"].as_u64().unwrap();
+    assert_eq!(entries.len() as u64, count);
+    assert!(entries.iter().all(|entry| entry["body"]["stream"] == true));
+    let served = json!({"prompt_tokens": 12 * count, "completion_tokens": 20 * count});
+    assert_tokens(&summary, &served);
+    assert_eq!(summary["total"]["connections_opened"], 4);
 }

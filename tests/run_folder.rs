@@ -70,7 +70,9 @@ fn second(number: u64) -> Entry {
         distributions: Vec::new(),
         traffic: Vec::new(),
         completed: Vec::new(),
+        delivered: Vec::new(),
         errors: Vec::new(),
+        rows: Default::default(),
         ledger: Ledger::default(),
     }))
 }

@@ -5,6 +5,7 @@
 
 mod support;
 
+use gander::scenario::Overlay;
 use support::Folder;
 
 /// The errors of a scenario that is wrong, beside a data file that is right.
@@ -36,6 +37,111 @@ macro_rules! golden {
 }
 
 golden! {
+    settings_of_the_service_behind: r#"
+service = { name = "multi-query", pool_sze = 4, llm = { latncy = "50ms", replies = { wrds = 3 } } }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    a_service_behind_one_that_calls_none: r#"
+service = { name = "inference", llm = { latency = "50ms" } }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    batches_that_are_none: r#"
+rows = { from = "ro", batch = 0 }
+[data]
+row = ["a"]
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    batches_without_their_parts: r#"
+rows = { batch = 10, form = "row" }
+[data]
+row = ["a"]
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    a_row_of_a_batch: r#"
+rows = { from = "row", batch = 10 }
+[data]
+row = [{ id = 1 }]
+[[step]]
+name = "a"
+post = "/{{ row.id }}"
+json = "{{ rows }}"
+extract = { rows = "rows" }
+rows = { at = "rows", detail = "_error" }
+"#;
+
+    rows_that_a_source_would_hide: r#"
+rows = "row"
+[data]
+row = [1]
+rows = [2]
+[[step]]
+name = "a"
+get = "/{{ rows }}"
+"#;
+
+    wrong_fan_outs: r#"
+[data]
+case = ["a"]
+[[step]]
+name = "query"
+get = "/{{ cse }}/{{ query }}"
+for_each = ["case", "cas", "case"]
+concurrency = 0
+[[step]]
+name = "join"
+get = "/{{ query }}"
+after = ["quer", "join"]
+all_or_nothing = true
+"#;
+
+    wrong_extracts: r#"
+[data]
+case = ["a"]
+[[step]]
+name = "a"
+get = "/"
+extract = { case = "id", user = "id", x = "a..b", y = {}, z = { stream = "content" } }
+[[step]]
+name = "b"
+get = "/"
+stream = true
+usage = true
+extract = { whole = { body = true }, v = "id" }
+expect = { body_contains = "x" }
+"#;
+
+    wrong_retries_budgets_and_prices: r#"
+rows = "cases"
+[data]
+case = ["a"]
+[budget]
+requests = 0
+cost = 1
+[price."gpt-4o"]
+input = -1
+[[step]]
+name = "a"
+get = "/"
+retry = 1
+goodput = { ttft = "1s" }
+[[step]]
+name = "b"
+get = "/"
+retry = { on = [42, "nothing"], backoff = "2s", longest = "1s", jitter = 2 }
+"#;
+
     toml_syntax: r#"
 summary = "unfinished
 [[step]]
@@ -481,4 +587,29 @@ headers = { api-key = "constant", authorization = "{{ 'Bearer ' ~ env.GANDER_TES
     let scenario = folder.load("keys").expect("an unset variable is no mistake of the file");
     let error = scenario.preview(1).expect_err("no variable is set");
     insta::assert_snapshot!(folder.without_path(&error.to_string()));
+}
+
+#[test]
+fn mistakes_of_variants_and_settings_are_shown_where_they_are() {
+    let folder = Folder::new();
+    folder.write(
+        "laid.toml",
+        "[[step]]\nname = \"query\"\nget = \"/\"\n[variant.slow.step.qurey]\ntimeout = \"9s\"\n",
+    );
+    let with = |variant: Option<&str>, settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(|text| (*text).to_owned()).collect();
+        let overlay = Overlay::new(variant.map(str::to_owned), &settings);
+        let loaded = overlay.and_then(|overlay| {
+            gander::scenario::Scenario::load_with("laid", &folder.place, &overlay)
+        });
+        folder.without_path(&loaded.expect_err("it is wrong").to_string())
+    };
+    let all = [
+        with(Some("slwo"), &[]),
+        with(Some("slow"), &[]),
+        with(None, &["step.query.timeot=9s"]),
+        with(None, &["step.query.timeout=never", "step.query"]),
+        with(None, &["step.query.timeout=never", "load.users=many"]),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"));
 }

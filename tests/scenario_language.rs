@@ -8,28 +8,47 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use gander::measure::sample::StepId;
+use gander::scenario::answer::Answer;
 use gander::scenario::expect::Unexpected;
 use gander::scenario::model::{Think, User};
 use gander::scenario::random::{Purpose, stream};
 use gander::scenario::slo::{Bound, Measure, Operator, Slo};
-use gander::scenario::{Feeder, Scenario};
+use gander::scenario::template::Rendered;
+use gander::scenario::{Feeder, Overlay, Scenario};
 use gander::schedule::{ClosedLoad, Stage, parse_duration, show_duration};
 use http::HeaderMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use support::{Folder, scenario};
+use support::{Folder, judged, scenario};
 
-const BUILT_IN: [&str; 4] =
-    ["inference-batch", "inference-mix", "inference-single", "inference-stress"];
+const BUILT_IN: [&str; 11] = [
+    "chat",
+    "chat-stream",
+    "inference-batch",
+    "inference-mix",
+    "inference-single",
+    "inference-stress",
+    "multi-query",
+    "multi-query-direct",
+    "time-travel",
+    "time-travel-direct",
+    "time-travel-stream",
+];
 
 fn built_in(name: &str) -> Scenario {
     Folder::new().load(name).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The first request of each step.
+fn first_requests(scenario: &Scenario) -> Vec<Rendered> {
+    let requests = scenario.preview(1).unwrap_or_else(|error| panic!("{error}"));
+    requests.into_iter().map(Option::unwrap).collect()
+}
+
 /// The JSON body of the first request of the first step.
 fn body(scenario: &Scenario) -> Value {
-    let request = &scenario.preview(1).unwrap_or_else(|error| panic!("{error}"))[0];
+    let request = first_requests(scenario).remove(0);
     serde_json::from_slice(&request.body).unwrap()
 }
 
@@ -114,7 +133,7 @@ fn inference_mix_is_the_load_of_the_guide() {
             ("high-concurrency", 1, think(100, 500), vec![("batch of 20", 1)]),
         ]
     );
-    for (step, request) in mix.steps.iter().zip(mix.preview(7).unwrap()) {
+    for (step, request) in mix.steps.iter().zip(first_requests(&mix)) {
         let Some(size) = step.name.strip_prefix("batch of ") else { continue };
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let texts = body["texts"].as_array().unwrap();
@@ -326,7 +345,7 @@ json = { native = "{{ row.text }}", quoted = "say {{ row.text }}", list = "{{ [r
 "#,
         );
         let loaded = folder.load("hostile").unwrap_or_else(|error| panic!("{error}"));
-        let request = &loaded.preview(1).unwrap()[0];
+        let request = &first_requests(&loaded)[0];
         let sent: Value = serde_json::from_slice(&request.body).unwrap();
         let said = format!("say {hostile}");
         assert_eq!(sent, json!({ "native": hostile, "quoted": said, "list": [hostile] }));
@@ -362,7 +381,7 @@ name = "a"
 get = "/x/{{ row.id }}/{{ 'v1/y' | safe }}?q={{ row.id | urlencode }}&n={{ 3 }}"
 "#,
     );
-    let path = sent.preview(1).unwrap()[0].path.to_string();
+    let path = first_requests(&sent)[0].path.to_string();
     assert_eq!(path, "/x/a%2Fb%20c%26d/v1/y?q=a%2Fb%20c%26d&n=3");
 }
 
@@ -393,7 +412,7 @@ body = "text"
 "#,
     );
     let loaded = folder.load("headers").unwrap();
-    let requests = loaded.preview(1).unwrap();
+    let requests = first_requests(&loaded);
     let header = |at: usize, name: &str| requests[at].headers.get(name).cloned();
     assert_eq!(header(0, "authorization").unwrap(), "Bearer s3cret-value");
     assert_eq!(header(0, "x-common").unwrap(), "own");
@@ -403,7 +422,7 @@ body = "text"
     assert_eq!(header(2, "content-type"), None);
     let shown = format!("{loaded:?} {requests:?} {:?}", loaded.data.feeder(1).iteration(0, 0, 0));
     assert!(!shown.contains("s3cret"), "{shown}");
-    let echoed = loaded.steps[0].expect.check(401, &HeaderMap::new(), b"bad key s3cret-value!");
+    let echoed = judged(&loaded.steps[0].expect, 401, &HeaderMap::new(), b"bad key s3cret-value!");
     assert_eq!(
         echoed.unwrap_err().to_string(),
         "status 401, expected 2xx; body: bad key [env GANDER_KEY]!"
@@ -430,7 +449,7 @@ fn a_body_file_is_sent_as_it_is() {
     let folder = Folder::new();
     folder.write("body.bin", "{{ not a template }}\n");
     folder.write("file.toml", "[[step]]\nname = \"a\"\npost = \"/\"\nbody_file = \"body.bin\"");
-    let request = &folder.load("file").unwrap().preview(1).unwrap()[0];
+    let request = &first_requests(&folder.load("file").unwrap())[0];
     assert_eq!(request.body, "{{ not a template }}\n");
 }
 
@@ -438,7 +457,7 @@ fn a_body_file_is_sent_as_it_is() {
 fn text_bodies_keep_their_last_line_break() {
     let sent =
         scenario("[[step]]\nname = \"a\"\npost = \"/\"\nbody = \"\"\"\na {{ user }}\n\"\"\"");
-    assert_eq!(sent.preview(1).unwrap()[0].body, "a 0\n");
+    assert_eq!(first_requests(&sent)[0].body, "a 0\n");
 }
 
 #[test]
@@ -598,21 +617,21 @@ get = "/"
         .into_iter()
         .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
         .collect();
-    assert_eq!(expect.check(200, &headers, b"a good body"), Ok(()));
-    assert_eq!(expect.check(404, &headers, b"good"), Ok(()));
+    assert_eq!(judged(expect, 200, &headers, b"a good body"), Ok(()));
+    assert_eq!(judged(expect, 404, &headers, b"good"), Ok(()));
     let cases = [
         (201, &headers, "good", "status 201, expected 200 or 4xx; body: good"),
         (200, &HeaderMap::new(), "good", "header content-type is missing"),
         (200, &headers, "bad\n\u{1b}[31m", "the body does not contain `good`: bad\\n\\u{1b}[31m"),
     ];
     for (status, headers, body, message) in cases {
-        let error = expect.check(status, headers, body.as_bytes()).unwrap_err();
+        let error = judged(expect, status, headers, body.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_eq!(matches!(error, Unexpected::Status(_)), status == 201);
     }
     assert!(expect.needs_body());
     assert!(!loaded.steps[1].expect.needs_body());
-    assert_eq!(loaded.steps[1].expect.check(299, &HeaderMap::new(), b""), Ok(()));
+    assert_eq!(judged(&loaded.steps[1].expect, 299, &HeaderMap::new(), b""), Ok(()));
 }
 
 #[test]
@@ -640,7 +659,7 @@ score = { min = 0, max = 1 }
     let check = |change: &Change| {
         let mut value = right.clone();
         change(&mut value);
-        let result = expect.check(200, &HeaderMap::new(), value.to_string().as_bytes());
+        let result = judged(expect, 200, &HeaderMap::new(), value.to_string().as_bytes());
         result.map_err(|error| error.to_string())
     };
     assert_eq!(check(&|_| ()), Ok(()));
@@ -662,7 +681,7 @@ score = { min = 0, max = 1 }
     }
     let missing = check(&|v| drop(v.as_object_mut().unwrap().remove("content"))).unwrap_err();
     assert!(missing.starts_with("content: there is no `content`; body: {"), "{missing}");
-    let no_json = expect.check(200, &HeaderMap::new(), b"<html>").unwrap_err().to_string();
+    let no_json = judged(expect, 200, &HeaderMap::new(), b"<html>").unwrap_err().to_string();
     assert!(
         no_json.starts_with("the body is not JSON (") && no_json.ends_with("<html>"),
         "{no_json}"
@@ -673,7 +692,7 @@ score = { min = 0, max = 1 }
 fn excerpts_are_short_and_on_one_line() {
     let loaded = scenario("[[step]]\nname = \"a\"\nget = \"/\"");
     for body in [vec![b'x'; 1_000_000], "\u{e9}\n".repeat(500).into_bytes(), vec![0xff; 1000]] {
-        let error = loaded.steps[0].expect.check(500, &HeaderMap::new(), &body).unwrap_err();
+        let error = judged(&loaded.steps[0].expect, 500, &HeaderMap::new(), &body).unwrap_err();
         let message = error.to_string();
         assert!(message.chars().count() < 300 && !message.contains('\n'), "{message}");
     }
@@ -700,6 +719,150 @@ fn rules_are_read() {
 
 // Properties.
 
+// Fan-outs, and what later steps see.
+
+const JOINING: &str = r#"
+[data]
+case = [{ name = "cs1" }, { name = "cs2" }]
+[[step]]
+name = "first"
+get = "/"
+extract = { id = { header = "x-id" }, queries = "queries" }
+[[step]]
+name = "query"
+get = "/{{ id }}/{{ case.name }}/{{ queries }}/{{ index }}"
+for_each = ["case", "queries"]
+extract = { answer = "answer" }
+expect = { json = { tag = { equals = "{{ case.name }}-{{ index }}" }, n = { equals = "{{ index }}" } } }
+[[step]]
+name = "join"
+post = "/"
+after = "query"
+json = { all = "{{ query | map(attribute='answer') | list }}", case = "{{ query[0].case.name }}{{ query[-1].index }}" }
+"#;
+
+#[test]
+fn results_of_a_fan_out_are_joined_in_its_order() {
+    let joining = scenario(JOINING);
+    let [first, query, join] = joining.steps.as_slice() else { panic!("three steps") };
+    let inputs = joining.data.feeder(1).iteration(0, 0, 0);
+    let headers = HeaderMap::from_iter([("x-id".parse().unwrap(), "7".parse().unwrap())]);
+    let answer = Answer::new(200, &headers, br#"{"queries":["a","b","c"]}"#, None);
+    let inputs = inputs.with(&first.accept(&answer, &inputs).unwrap());
+    let requests = inputs.fan(query.fan_out.as_ref().unwrap()).unwrap();
+    let paths: Vec<String> = requests
+        .iter()
+        .map(|inputs| query.template.render(inputs).unwrap().path.to_string())
+        .collect();
+    let expected = ["cs1/a/0", "cs1/b/1", "cs1/c/2", "cs2/a/3", "cs2/b/4", "cs2/c/5"]
+        .map(|p| format!("/7/{p}"));
+    assert_eq!(paths, expected);
+    assert_eq!(requests[4].label(), "cs2, b");
+    let accept = |index: usize, tag: &str| {
+        let body = json!({ "tag": tag, "n": index, "answer": index * 10 }).to_string();
+        query.accept(&Answer::new(200, &HeaderMap::new(), body.as_bytes(), None), &requests[index])
+    };
+    let foreign = accept(1, "cs2-1").unwrap_err().to_string();
+    assert!(foreign.contains(r#"expected "cs1-1", found a string "cs2-1""#), "{foreign}");
+    let harvests = vec![accept(0, "cs1-0").unwrap(), accept(5, "cs2-5").unwrap()];
+    let joined = inputs.joined("query", harvests);
+    let body = join.template.render(&joined).unwrap().body;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body, json!({ "all": [0, 50], "case": "cs15" }));
+    let missing = query.accept(
+        &Answer::new(200, &HeaderMap::new(), br#"{"tag":"cs1-0","n":0,"text":1}"#, None),
+        &requests[0],
+    );
+    let missing = missing.unwrap_err().to_string();
+    assert!(missing.contains("extract `answer`: answer: there is no `answer`"), "{missing}");
+}
+
+#[test]
+fn an_iteration_that_is_a_row_takes_exactly_one_whether_or_not_it_is_used() {
+    let text =
+        "rows = \"row\"\n[data]\nrow = [0, 1, 2]\n[[step]]\nname = \"a\"\nget = \"/{{ row }}\"";
+    let rows = scenario(text);
+    assert_eq!(rows.row_count(), Some(3));
+    let feeder = rows.data.feeder(1);
+    let _unused = feeder.iteration(0, 0, 0);
+    let second = feeder.iteration(0, 1, 0);
+    let _third = feeder.iteration(0, 0, 1);
+    for _ in 0..2 {
+        assert_eq!(rows.steps[0].template.render(&second).unwrap().path, "/1");
+    }
+}
+
+/// Each row in one batch, over users on several threads; the last batch has what the limit leaves.
+#[test]
+fn batches_hand_out_each_row_once_up_to_the_limit() {
+    let text = format!(
+        "rows = {{ from = \"row\", batch = 7 }}\n[data]\nrow = {:?}\n\
+         [[step]]\nname = \"a\"\npost = \"/\"\njson = \"{{{{ rows }}}}\"",
+        (0..1000).collect::<Vec<_>>()
+    );
+    let batches = scenario(&text);
+    assert_eq!((batches.row_count(), batches.rows_at_once()), (Some(1000), Some(7)));
+    let limited = batches.clone().with_row_limit(700 * 7 + 3);
+    let feeder = limited.data.feeder(1);
+    let mut sizes = Vec::new();
+    let mut seen = vec![0; 1000];
+    std::thread::scope(|scope| {
+        let users: Vec<_> = (0..4)
+            .map(|user| {
+                let (limited, feeder) = (&limited, &feeder);
+                let count = if user == 0 { 176 } else { 175 };
+                scope.spawn(move || -> Vec<Vec<usize>> {
+                    (0..count).map(|i| ids(limited, 0, feeder, user, i)).collect()
+                })
+            })
+            .collect();
+        for batch in users.into_iter().flat_map(|user| user.join().unwrap()) {
+            sizes.push(batch.len());
+            batch.into_iter().for_each(|row| seen[row] += 1);
+        }
+    });
+    sizes.sort_unstable();
+    assert_eq!((sizes[0], sizes[1..] == [7; 700]), (3, true));
+    // 4,903 rows are four passes, and 903 more.
+    assert!(seen.iter().enumerate().all(|(row, times)| *times == 4 + usize::from(row < 903)));
+    // No batch has a row twice.
+    let few = scenario(
+        "rows = { from = \"row\", batch = 7 }\n[data]\nrow = [0, 1, 2]\n\
+         [[step]]\nname = \"a\"\npost = \"/\"\njson = \"{{ rows }}\"",
+    );
+    assert_eq!(ids(&few, 0, &few.data.feeder(1), 0, 0), [0, 1, 2]);
+}
+
+#[test]
+fn variants_and_settings_are_laid_over_the_file() {
+    let folder = Folder::new();
+    folder.write(
+        "laid.toml",
+        "service = \"inference\"\n[load]\nusers = 1\n[[user]]\nname = \"u\"\n\
+         [[user.transaction]]\nname = \"a b\"\nget = \"/\"\n[variant.slow]\nservice.engine = \"blocking\"\n\
+         user.u.transaction.\"a b\".timeout = \"9s\"\nload.users = 2\n",
+    );
+    let with = |variant: Option<&str>, settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(|text| (*text).to_owned()).collect();
+        let overlay = Overlay::new(variant.map(str::to_owned), &settings).unwrap();
+        Scenario::load_with("laid", &folder.place, &overlay)
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let plain = with(None, &[]);
+    assert_eq!((plain.load.users, plain.variants.as_slice()), (Some(1), &["slow".to_owned()][..]));
+    let slow = with(Some("slow"), &["load.users=3", "user.u.transaction.\"a b\".retry=2"]);
+    assert_eq!(slow.load.users, Some(3));
+    assert_eq!(slow.steps[0].timeout, Duration::from_secs(9));
+    assert_eq!(slow.steps[0].retry.as_ref().map(|retry| retry.attempts), Some(2));
+    let service = slow.service.unwrap();
+    assert_eq!(
+        (service.name.as_str(), service.options["engine"].as_str()),
+        ("inference", "blocking")
+    );
+    assert_ne!(slow.digest, plain.digest);
+    assert_eq!(slow.variant.as_deref(), Some("slow"));
+}
+
 fn user_with(weights: &[u32]) -> User {
     let mut text = "[[user]]\nname = \"u\"\n".to_owned();
     for (number, weight) in weights.iter().enumerate() {
@@ -712,6 +875,33 @@ fn user_with(weights: &[u32]) -> User {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_fan_out_is_the_full_cross_product_in_order(sizes in prop::collection::vec(1..5_usize, 1..4)) {
+        let names: Vec<String> = (0..sizes.len()).map(|list| format!("list{list}")).collect();
+        let mut text = format!("[[step]]\nname = \"a\"\nget = \"/\"\nfor_each = {names:?}\nbody = \"");
+        names.iter().for_each(|name| text.push_str(&format!("{{{{ {name} }}}} ")));
+        text.push_str("\"\n[data]\n");
+        for (name, size) in names.iter().zip(&sizes) {
+            text.push_str(&format!("{name} = {:?}\n", (0..*size).collect::<Vec<_>>()));
+        }
+        let loaded = scenario(&text);
+        let step = &loaded.steps[0];
+        let inputs = loaded.data.feeder(1).iteration(0, 0, 0);
+        let made: Vec<Vec<usize>> = inputs.fan(step.fan_out.as_ref().unwrap()).unwrap().iter().map(|inputs| {
+            let body = step.template.render(inputs).unwrap().body;
+            String::from_utf8(body.to_vec()).unwrap().split_whitespace().map(|n| n.parse().unwrap()).collect()
+        }).collect();
+        let mut expected = vec![Vec::new()];
+        for size in &sizes {
+            expected = expected.iter().flat_map(|left| (0..*size).map(move |right| {
+                let mut all: Vec<usize> = left.clone();
+                all.push(right);
+                all
+            })).collect();
+        }
+        prop_assert_eq!(made, expected);
+    }
 
     #[test]
     fn drawn_shares_approach_the_weights(weights in prop::collection::vec(1..20_u32, 1..6), seed: u64) {

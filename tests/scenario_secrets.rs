@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use serde_json::json;
 
-use support::Folder;
+use support::{Folder, judged};
 
 /// A value of which each encoding differs from the others.
 const CANARY: &str = "ca/na+ry?\"\u{fb}\u{ff}\\x";
@@ -104,7 +104,7 @@ fn every_encoding_of_a_variable_from_every_place_is_taken_out() {
                 "{place}: {encoded}"
             );
             let expect = &scenario.steps[0].expect;
-            let failure = expect.check(422, &HeaderMap::new(), said.as_bytes()).unwrap_err();
+            let failure = judged(expect, 422, &HeaderMap::new(), said.as_bytes()).unwrap_err();
             assert_eq!(
                 failure.to_string(),
                 "status 422, expected 2xx; body: invalid key <[env CANARY]>, see \
@@ -158,7 +158,7 @@ headers = { common = { env = "THIRD" } }
     let scenario = folder.load("keyed").unwrap();
     for step in &scenario.steps {
         let body = b"alpha-key, alpha-key-2, beta%2Fkey, alpha-key-3";
-        let failure = step.expect.check(500, &HeaderMap::new(), body).unwrap_err().to_string();
+        let failure = judged(&step.expect, 500, &HeaderMap::new(), body).unwrap_err().to_string();
         assert!(failure.ends_with("body: [env FIRST], [env FIRST], [env THIRD], [env FIRST]-3"));
     }
 }
@@ -177,7 +177,7 @@ json = { number = { max = 1 }, text = { equals = "right" }, zone = "json" }
         let header = HeaderValue::from_str(header).unwrap();
         let headers = HeaderMap::from_iter([("x-key".parse().unwrap(), header)]);
         let body = body.to_string();
-        scenario.steps[0].expect.check(200, &headers, body.as_bytes()).unwrap_err().to_string()
+        judged(&scenario.steps[0].expect, 200, &headers, body.as_bytes()).unwrap_err().to_string()
     };
     let body =
         |number: i64, text: &str| json!({ "number": number, "text": text, "zone": "canary-value" });
@@ -295,7 +295,8 @@ fn no_template_reads_a_variable_that_is_not_written_out() {
     for body in ["{{ env }}", "{% for x in env %}{{ x }}{% endfor %}"] {
         let step = format!("post = \"/\"\nbody = \"{body}\"");
         let sent = folder_with(&step, &[("CANARY", CANARY)]).load("keyed").map(|scenario| {
-            String::from_utf8(scenario.preview(1).unwrap()[0].body.to_vec()).unwrap()
+            String::from_utf8(scenario.preview(1).unwrap()[0].as_ref().unwrap().body.to_vec())
+                .unwrap()
         });
         assert!(!format!("{sent:?}").contains(PART), "{body}: {sent:?}");
     }

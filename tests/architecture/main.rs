@@ -51,7 +51,7 @@ const ROOMS: &[(&str, &str)] = &[
 const CRATES: &[(&str, &str)] = &[
     ("clap", "cli main"),
     ("goose", "engine"),
-    ("hyper hyper_util http_body_util", "http"),
+    ("h2 hyper hyper_util http_body_util", "http"),
     // What has no runtime can be tested without one.
     (
         "tokio tokio_util",

@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use gander::scenario::answer::Answer;
+use gander::scenario::expect::{Expect, Unexpected};
 use gander::scenario::{Place, Scenario, ScenarioError};
+use http::HeaderMap;
 
 /// A folder that is gone after the test, and an environment that is empty at first.
 pub struct Folder {
@@ -47,4 +50,15 @@ pub fn scenario(text: &str) -> Scenario {
         Ok(scenario) => scenario,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// What is said of a response without a stream, in an iteration without data.
+pub fn judged(
+    expect: &Expect,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), Unexpected> {
+    let inputs = scenario("[[step]]\nname = \"a\"\nget = \"/\"").data.feeder(0).iteration(0, 0, 0);
+    expect.check(&Answer::new(status, headers, body, None), &inputs)
 }

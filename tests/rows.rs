@@ -1,0 +1,259 @@
+//! Rows that fan out, retries and budgets, as a user runs them, held against the service's own
+//! ledger.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[path = "support/gander.rs"]
+mod gander;
+#[path = "support/reference.rs"]
+mod reference;
+
+use std::time::Duration;
+
+use gander::{Finished, Gander, one_at_a_time};
+use mock_server::faults::{Faults, Kind, Rule};
+use mock_server::latency::{Distribution, Latency};
+use mock_server::{Behaviour, Llm};
+use reference::Reference;
+use serde_json::Value;
+
+/// A row of two case studies and two criteria: four requests.
+const ROWS: &str = r#"
+summary = "Each row fans out into case studies and criteria."
+rows = "row"
+[data]
+row = [ { id = "r1" }, { id = "r2" }, { id = "r3" } ]
+case = [ { name = "cs1" }, { name = "cs2" } ]
+criterion = [ { name = "diagnosis" }, { name = "treatment" } ]
+[[step]]
+name = "query"
+for_each = ["case", "criterion"]
+concurrency = 4
+post = "/v1/chat/completions"
+json = { model = "m", messages = [ { role = "user", content = "row-{{ row.id }} {{ case.name }} {{ criterion.name }}" } ] }
+usage = true
+"#;
+
+/// The same, with more keys for the step.
+fn rows_with(keys: &str) -> String {
+    format!("{ROWS}{keys}\n")
+}
+
+fn llm(rules: Vec<Rule>) -> Reference {
+    llm_after(Duration::from_millis(3), rules)
+}
+
+fn llm_after(latency: Duration, rules: Vec<Rule>) -> Reference {
+    Reference::of(Behaviour::Llm(Llm {
+        latency: Latency::of(Distribution::Fixed(latency)),
+        faults: Faults::new(rules).expect("rules that add up"),
+        ..Llm::default()
+    }))
+}
+
+fn limited_every(n: u64) -> Rule {
+    Rule::every(Kind::Status(429), n)
+}
+
+fn run(service: &Reference, scenario: &str, arguments: &str) -> Finished {
+    let gander = Gander::new();
+    let file = gander.scenario(scenario);
+    gander.run(&format!("{file} {arguments} --target {}", service.url))
+}
+
+/// What must hold of every run: nothing is lost, here or there.
+fn balances(summary: &Value, service: &Reference) {
+    let ledger = &summary["ledger"];
+    assert_eq!(ledger["balances"], true, "{ledger}");
+    assert_eq!(ledger["in_flight"], 0, "{ledger}");
+    let of = |name: &str| ledger[name].as_u64().unwrap();
+    let ended =
+        ["ok", "partial", "failed", "cancelled"].map(|end| of(&format!("iterations_{end}")));
+    assert_eq!(of("iterations_started"), ended.iter().sum::<u64>(), "{ledger}");
+    assert_eq!(service.ledger().requests.in_flight, 0);
+}
+
+#[test]
+fn one_limited_query_fails_its_row_and_the_others_are_wasted() {
+    let _alone = one_at_a_time();
+    let service = llm(vec![limited_every(3)]);
+    let run = run(&service, &rows_with("all_or_nothing = true"), "--users 1 --iterations 1");
+    let summary = run.summary();
+    balances(&summary, &service);
+    let rows = &summary["rows"];
+    assert_eq!((&rows["failed"], &rows["ok"], &rows["partial"]), (&1.into(), &0.into(), &0.into()));
+    assert_eq!(rows["wasted_requests"], 3);
+    assert_eq!(rows["counts_rows"], true);
+    assert_eq!(service.ledger().requests.accepted, 4, "all of its requests are made");
+    let failure = &rows["failures"][0];
+    assert_eq!(failure["class"], "query: rate limited (429)");
+    let example = failure["examples"][0].as_str().unwrap();
+    assert!(example.starts_with("3 of 4 requests of step query succeeded; cs"), "{example}");
+    assert!(example.ends_with(": rate limited (429)"), "{example}");
+}
+
+#[test]
+fn of_a_hundred_rows_none_passes_and_133_queries_fail() {
+    let _alone = one_at_a_time();
+    let service = llm(vec![limited_every(3)]);
+    let run = run(&service, &rows_with("all_or_nothing = true"), "--users 1 --iterations 100");
+    let summary = run.summary();
+    balances(&summary, &service);
+    assert_eq!(summary["rows"]["failed"], 100);
+    assert_eq!(summary["total"]["failed"], 133);
+    assert_eq!(summary["rows"]["requests"], 400);
+    let ledger = service.ledger();
+    assert_eq!((ledger.requests.accepted, ledger.faults["429"]), (400, 133));
+    assert!(ledger.sockets.accepted <= 4 + 1, "connections are used again");
+    assert!(ledger.peak_in_flight <= 4);
+}
+
+#[test]
+fn a_row_that_may_be_partial_goes_on_and_is_counted_so() {
+    let _alone = one_at_a_time();
+    let service = llm(vec![limited_every(6)]);
+    let joined = rows_with("")
+        + "\n[[step]]\nname = \"sum\"\nafter = \"query\"\nget = \"/v1/models?n={{ query | length }}\"\n";
+    let run = run(&service, &joined, "--users 1 --iterations 12");
+    let summary = run.summary();
+    balances(&summary, &service);
+    let rows = &summary["rows"];
+    // 48 queries, 8 of which fail, each in a row of its own.
+    assert_eq!((&rows["partial"], &rows["failed"]), (&8.into(), &0.into()));
+    assert_eq!(rows["ok"], 4);
+    assert_eq!(rows["requests"], 12 * 5, "each goes on to its last step");
+    assert_eq!(rows["wasted_requests"], 0);
+}
+
+#[test]
+fn attempts_and_requests_are_counted_apart_and_equal_the_ledger() {
+    let _alone = one_at_a_time();
+    let rule = Rule { retry_after: Some(Duration::from_secs(1)), ..limited_every(10) };
+    let service = llm(vec![rule]);
+    let retry = rows_with("all_or_nothing = true\nretry = { attempts = 4, longest = \"2s\" }");
+    let run = run(&service, &retry, "--users 5 --iterations 20");
+    let summary = run.summary();
+    balances(&summary, &service);
+    let ledger = service.ledger();
+    let again = summary["total"]["outcomes"]["retried"].as_u64().unwrap();
+    assert_eq!(summary["total"]["count"], 80, "requests");
+    assert_eq!(80 + again, ledger.requests.accepted, "attempts");
+    assert_eq!(again, ledger.faults["429"]);
+    assert_eq!(summary["rows"]["ok"], 20);
+    assert_eq!(summary["rows"]["attempts"].as_u64(), Some(80 + again));
+    // Whoever was asked to wait a second did, and its response time holds it.
+    let (response, service) =
+        (&summary["total"]["response_time"], &summary["total"]["service_time"]);
+    assert!(response["max_ms"].as_f64().unwrap() >= 1000.0, "{response}");
+    assert!(service["max_ms"].as_f64() < response["max_ms"].as_f64());
+}
+
+#[test]
+fn a_wait_that_is_asked_for_and_too_long_is_not_waited() {
+    let _alone = one_at_a_time();
+    let rule = Rule { retry_after: Some(Duration::from_secs(600)), ..limited_every(2) };
+    let service = llm(vec![rule]);
+    let retry = rows_with("retry = { attempts = 4, longest = \"2s\" }");
+    let run = run(&service, &retry, "--users 1 --iterations 3");
+    let summary = run.summary();
+    balances(&summary, &service);
+    assert_eq!(summary["total"]["outcomes"]["retried"], Value::Null);
+    assert_eq!(service.ledger().requests.accepted, 12);
+    assert_eq!(summary["rows"]["partial"], 3);
+}
+
+#[test]
+fn a_budget_of_requests_is_never_exceeded() {
+    let _alone = one_at_a_time();
+    let service = llm(vec![]);
+    let run = run(&service, ROWS, "--users 7 --duration 60s --max-requests 101");
+    let summary = run.summary();
+    balances(&summary, &service);
+    assert_eq!(summary["stop"], "budget");
+    assert_eq!(service.ledger().requests.accepted, 101);
+    assert_eq!(summary["ledger"]["sent"], 101);
+    assert_eq!(summary["total"]["ok"], 101, "those in flight came to their end");
+    assert_eq!(summary["rows"]["failed"], 0);
+}
+
+#[test]
+fn a_budget_of_tokens_ends_the_run() {
+    let _alone = one_at_a_time();
+    let service = llm(vec![]);
+    let run = run(&service, ROWS, "--users 2 --duration 60s --max-tokens 5000");
+    let summary = run.summary();
+    balances(&summary, &service);
+    assert_eq!(summary["stop"], "budget");
+    let tokens = service.ledger().tokens;
+    let (used, requests) = (tokens.prompt + tokens.completion, service.ledger().requests.accepted);
+    assert!(used >= 5000);
+    // Eight were in flight at most when it was used up, of no more than 300 tokens each.
+    assert!(used <= 5000 + 8 * 300, "{used} tokens in {requests} requests");
+}
+
+#[test]
+fn a_budget_of_cost_without_prices_is_bad_input() {
+    let gander = Gander::new();
+    let file = gander.scenario(ROWS);
+    let run = gander.run(&format!("{file} --max-cost 1.5 --target http://127.0.0.1:9"));
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("has a budget of cost and no price"), "{}", run.stderr);
+}
+
+#[test]
+fn an_interrupt_in_the_middle_of_fan_outs_loses_no_request() {
+    let _alone = one_at_a_time();
+    let service = llm_after(Duration::from_millis(300), vec![]);
+    let gander = Gander::new();
+    let file = gander.scenario(&rows_with("all_or_nothing = true"));
+    let mut started =
+        gander.start(&format!("{file} --users 5 --duration 60s --target {}", service.url));
+    started.until("requests are under way", || service.ledger().requests.accepted > 12);
+    started.signal("INT");
+    let run = started.ended_within(Duration::from_secs(60));
+    let summary = run.summary();
+    assert_eq!(run.code, 130, "{}", run.stderr);
+    balances(&summary, &service);
+    assert_eq!(summary["ledger"]["sent"].as_u64(), Some(service.ledger().requests.accepted));
+}
+
+#[test]
+fn iterations_at_the_same_time_do_not_mix_their_values() {
+    let _alone = one_at_a_time();
+    let service = Reference::of(Behaviour::Llm(Llm {
+        latency: Latency::of(
+            Distribution::around(Duration::from_millis(6), Duration::from_millis(5)).unwrap(),
+        ),
+        replies: mock_server::Reply::Echo,
+        ..Llm::default()
+    }));
+    // Each iteration tags its prompts; what comes back is sent again by the next step, and must be
+    // its own.
+    let tagged = r#"
+summary = "Tags."
+[data]
+part = [ "a", "b", "c" ]
+[[step]]
+name = "first"
+for_each = "part"
+concurrency = 3
+all_or_nothing = true
+post = "/v1/chat/completions"
+json = { model = "m", messages = [ { role = "user", content = "tag-{{ user }}-{{ iteration }}-{{ part }}" } ] }
+extract = { said = "choices[0].message.content" }
+[step.expect]
+body_contains = "tag-{{ user }}-{{ iteration }}-{{ part }}"
+[[step]]
+name = "second"
+after = "first"
+post = "/v1/chat/completions"
+json = { model = "m", messages = [ { role = "user", content = "{% for one in first %}{{ one.part }}={{ one.said }};{% endfor %}" } ] }
+[step.expect]
+body_contains = "a=tag-{{ user }}-{{ iteration }}-a;b=tag-{{ user }}-{{ iteration }}-b;c=tag-{{ user }}-{{ iteration }}-c;"
+"#;
+    let run = run(&service, tagged, "--users 8 --iterations 200");
+    let summary = run.summary();
+    balances(&summary, &service);
+    assert_eq!(summary["rows"]["ok"], 200, "{}", run.stderr);
+    assert_eq!(summary["rows"]["counts_rows"], false);
+}

@@ -178,11 +178,6 @@ impl Punctuality {
         // The last arrival may lie on the border.
         (self.begun as f64 - due).abs() <= (due * RATE_SHARE).max(1.0)
     }
-
-    /// Whether requests were started when they were due.
-    pub fn is_on_time(&self) -> bool {
-        self.lag.is_some_and(|lag| lag.p99_ms < SEND_LAG_MS)
-    }
 }
 
 impl Trial {

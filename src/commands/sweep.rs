@@ -175,6 +175,9 @@ impl Session {
         }
         let Ok(plan) = (self.sweep.plan)(&point.record.at, None) else { return false };
         let asked = plan.load.duration() - plan.load.warm_up() - plan.load.cool_down();
+        if point.lengthen <= 1.0 {
+            return false;
+        }
         let now = self.longer.unwrap_or(asked);
         let wanted = now.as_secs_f64() * point.lengthen * MARGIN;
         if plan.load.iterations().is_some() || wanted > asked.as_secs_f64() * MOST_STRETCHED {

@@ -100,6 +100,11 @@ impl Floor {
             if clock.now() >= end + CATCH_UP {
                 break;
             }
+            if !self.context.spending.has_permits() {
+                // The run ends when the last request has that was permitted.
+                halt.finish.cancelled().await;
+                return Ok(());
+            }
             self.arrive(number, due);
             // After a delay, many are due at once: what has begun must get its turn between them.
             tokio::task::coop::consume_budget().await;

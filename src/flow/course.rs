@@ -83,7 +83,9 @@ impl<'a> Course<'a> {
             let is_failed = must_all || (failed.len() == all && !is_cancelled);
             if is_failed {
                 self.end = IterationEnd::Failed;
-                self.failure = Some(describe(&step.name, all, &failed, first));
+                let succeeded = results.ended.iter().filter(|(_, r)| r.sample.outcome.is_success());
+                let of = (succeeded.count(), all);
+                self.failure = Some(describe(&step.name, of, &failed, first));
                 return Turn::End;
             }
         }
@@ -175,7 +177,7 @@ impl<'a> Course<'a> {
 /// diagnosis: rate limited (429)`.
 fn describe(
     step: &str,
-    all: usize,
+    (succeeded, all): (usize, usize),
     failed: &[&(String, Ended)],
     first: &(String, Ended),
 ) -> (String, String) {
@@ -192,8 +194,7 @@ fn describe(
         label => format!("{label}: {}", how(request)),
     });
     let mut example = format!(
-        "{} of {all} requests of step {step} succeeded; {}",
-        all - failed.len(),
+        "{succeeded} of {all} requests of step {step} succeeded; {}",
         named.collect::<Vec<_>>().join("; ")
     );
     if failed.len() > NAMED {

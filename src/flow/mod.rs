@@ -60,7 +60,8 @@ impl Context {
         let user = &self.plan.scenario.users[kind];
         let transaction = user.draw(&mut draw);
         if let Some(first) = transaction.steps.first() {
-            let sample = unsent(*first, due, self.clock.now(), Outcome::Dropped);
+            let mut sample = unsent(*first, due, self.clock.now(), Outcome::Dropped);
+            sample.good = self.plan.scenario.step(*first).goodput.map(|_| false);
             self.recorder.drop_request(&sample, Why { status: None, message });
         }
         self.recorder.drop_iteration(due, self.feeder.drop_iteration(user.scope));
@@ -132,7 +133,7 @@ impl Session {
     /// thinks afterwards. Where the budget is used up, it waits for the run to end, and begins none.
     pub async fn iterate(&mut self, due: Offset) -> (IterationEnd, Duration) {
         let context = Arc::clone(&self.context);
-        if context.spending.is_used_up() {
+        if !context.spending.has_permits() {
             context.halt.finish.cancelled().await;
             return (IterationEnd::Cancelled, Duration::ZERO);
         }

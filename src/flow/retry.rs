@@ -52,7 +52,8 @@ impl<'a> Here<'a> {
 
     /// A request that is due and cannot be sent.
     pub(super) fn drop_request(&self, call: &Call<'_>, due: Offset, message: String) -> Ended {
-        let sample = unsent(call.id, due, self.context.clock.now(), Outcome::Dropped);
+        let mut sample = unsent(call.id, due, self.context.clock.now(), Outcome::Dropped);
+        sample.good = call.step.goodput.map(|_| false);
         let message = self.context.plan.scenario.redactions().redact(&message).into_owned();
         let why = crate::measure::recorder::Why { status: None, message: &message };
         self.context.recorder.drop_request(&sample, why);
@@ -75,7 +76,7 @@ impl<'a> Here<'a> {
         let wait = match attempt.asked {
             Some(asked) if asked > retry.longest => return None,
             Some(asked) => asked,
-            None => backoff(retry, made, self.draw(call.place, made, retry.attempts)),
+            None => backoff(retry, made, self.draw(call.place, made)),
         };
         tokio::select! {
             biased;
@@ -87,12 +88,13 @@ impl<'a> Here<'a> {
 
     /// A number from 0 to 1 that depends on the seed and on which attempt it is for, and on nothing
     /// else: not on the order in which concurrent requests fail.
-    fn draw(&self, place: u64, made: u32, attempts: u32) -> f64 {
-        let seed = self.context.plan.seed;
-        let generator = stream(seed, self.user, self.iteration, Purpose::Retry);
-        let number = place.saturating_mul(u64::from(attempts)) + u64::from(made);
-        let number = usize::try_from(number).unwrap_or(usize::MAX);
-        generator.random_iter().nth(number).unwrap_or_default()
+    fn draw(&self, place: u64, made: u32) -> f64 {
+        // A stream of its own for each request of the iteration: walking one stream to the place of a
+        // late request would take long in a large fan-out.
+        let of_iteration =
+            stream(self.context.plan.seed, self.user, self.iteration, Purpose::Retry)
+                .random::<u64>();
+        stream(of_iteration, made, place, Purpose::Retry).random()
     }
 }
 
@@ -122,7 +124,7 @@ pub(super) fn asked(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
     if let Some(ms) = text("retry-after-ms").and_then(number) {
-        return Duration::try_from_secs_f64(ms / 1000.0).ok();
+        return Some(Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::MAX));
     }
     let after = text("retry-after")?;
     if let Some(seconds) = number(after) {

@@ -46,8 +46,15 @@ impl Spending {
     }
 
     /// Whether no more requests may be made.
-    pub(super) fn is_used_up(&self) -> bool {
+    fn is_used_up(&self) -> bool {
         self.used_up.is_cancelled()
+    }
+
+    /// Whether an iteration may begin: none that could not make a request. The last that were
+    /// permitted may still be under way.
+    pub fn has_permits(&self) -> bool {
+        let begun = || self.begun.load(Ordering::Acquire);
+        !self.is_used_up() && self.budget.requests.is_none_or(|limit| begun() < limit)
     }
 
     /// Permission to make one attempt; `None` where the budget has none left. Whoever is refused
@@ -82,19 +89,25 @@ impl Permit<'_> {
         let Spending { budget, .. } = self.spending;
         let Some(spent) = tokens else { return };
         if let Some(limit) = budget.tokens {
-            let more = spent.input + spent.output;
-            if self.spending.tokens.fetch_add(more, Ordering::AcqRel) + more >= limit {
+            let more = spent.input.saturating_add(spent.output);
+            if add(&self.spending.tokens, more) >= limit {
                 self.spending.end(format!("the budget of {limit} tokens is used up"));
             }
         }
         if let Some(limit) = budget.cost {
-            let more = spent.cost_pico;
-            let sum = self.spending.cost_pico.fetch_add(more, Ordering::AcqRel) + more;
+            let sum = add(&self.spending.cost_pico, spent.cost_pico);
             if sum as f64 / PICO >= limit {
                 self.spending.end(format!("the budget of {limit} for tokens is used up"));
             }
         }
     }
+}
+
+/// Adds, and says what the sum is; a target may report any number.
+fn add(sum: &AtomicU64, more: u64) -> u64 {
+    let added = |before: u64| Some(before.saturating_add(more));
+    let before = sum.fetch_update(Ordering::AcqRel, Ordering::Acquire, added);
+    before.unwrap_or_else(|before| before).saturating_add(more)
 }
 
 impl Drop for Permit<'_> {

@@ -111,7 +111,7 @@ impl Traffic {
             bytes: sample.bytes,
             connections_opened: u64::from(sample.connect.is_some()),
             tokens: sample.tokens.unwrap_or_default(),
-            // An attempt that was made again is not what counts.
+            // What the stop of the run cut off is not judged.
             judged: u64::from(sample.good.is_some() && sample.outcome.is_final()),
             good: u64::from(sample.good == Some(true)),
         }

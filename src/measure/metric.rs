@@ -99,7 +99,7 @@ impl Metric {
     pub fn formula(self) -> &'static str {
         match self {
             Metric::ResponseTime => {
-                "from the intended start of the request to the last byte of its body; in the closed model a request is due when it is sent, so that it equals the service time and holds no time for opening connections"
+                "from the intended start of the request to the last byte of its body; in the closed model a request is due when it is first sent, so that it holds no time for opening that connection, and equals the service time unless the request was made again"
             }
             Metric::ServiceTime => {
                 "from the request handed to an open connection to the last byte of its body; opening a connection is not in it"

@@ -260,14 +260,15 @@ impl Tokens {
 }
 
 impl std::ops::AddAssign for Tokens {
+    /// Saturates: a target may report any number.
     fn add_assign(&mut self, other: Tokens) {
-        self.reported += other.reported;
-        self.input += other.input;
-        self.cached += other.cached;
-        self.output += other.output;
-        self.reasoning += other.reasoning;
-        self.priced += other.priced;
-        self.cost_pico += other.cost_pico;
+        self.reported = self.reported.saturating_add(other.reported);
+        self.input = self.input.saturating_add(other.input);
+        self.cached = self.cached.saturating_add(other.cached);
+        self.output = self.output.saturating_add(other.output);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.priced = self.priced.saturating_add(other.priced);
+        self.cost_pico = self.cost_pico.saturating_add(other.cost_pico);
     }
 }
 

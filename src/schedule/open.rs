@@ -150,15 +150,6 @@ impl OpenLoad {
             _ => self.arrivals(seed).take_while(|due| *due < moment).count() as u64,
         }
     }
-
-    /// The planned rate at `moment`, in iterations a second; `None` for recorded arrivals.
-    pub fn rate_at(&self, moment: Duration) -> Option<f64> {
-        let Arrivals::Rates { stages, .. } = &self.arrivals else { return None };
-        let at = moment.as_secs_f64();
-        let Curve { now, pieces } = Curve::of(stages);
-        let piece = now.into_iter().chain(pieces).find(|piece| at < piece.begin + piece.length)?;
-        Some(piece.rate + (piece.end_rate - piece.rate) * (at - piece.begin) / piece.length)
-    }
 }
 
 /// Arrivals of a Poisson process of rate 1.

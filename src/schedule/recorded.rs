@@ -44,7 +44,9 @@ impl Recorded {
         let mut moments: Vec<Duration> = Vec::with_capacity(lines.len());
         for Line { number, seconds, .. } in lines {
             let since = seconds - first;
-            let moment = Duration::try_from_secs_f64(since).ok().filter(|_| since <= LONGEST_S);
+            // The limit is on what will be waited for: slowly replayed, a short file is long.
+            let is_near = since <= LONGEST_S && since / speed <= LONGEST_S;
+            let moment = Duration::try_from_secs_f64(since).ok().filter(|_| is_near);
             let last = moments.last().copied().unwrap_or_default();
             match moment {
                 Some(moment) if moment >= last => moments.push(moment),

@@ -419,6 +419,19 @@ fn a_row_without_one_of_its_outputs_failed() {
     assert!(failure["examples"][0].as_str().unwrap().contains("\"id\":\"p0"), "{failure}");
 }
 
+/// A response that lists fewer rows than were sent must not make rows vanish.
+#[test]
+fn a_row_that_the_response_lacks_failed() {
+    let _alone = one_at_a_time();
+    let pipeline = Pipeline::new(Way::Service, llm(after(1), vec![]), MultiQuery::default());
+    let send_two = "--set 'step.batch.json.rows=\"{{ rows[:2] }}\"' --set rows.batch=3";
+    let summary = pipeline.run(&format!("multi-query --rows 8 --users 1 {send_two}"));
+    let rows = &summary["rows"];
+    // Of batches of 3, 3 and 2 each comes back with two.
+    assert_eq!((&rows["ok"], &rows["failed"]), (&6.into(), &2.into()), "{rows}");
+    assert_eq!(rows["failures"][0]["class"], "missing in the response");
+}
+
 #[test]
 fn the_shipped_pipelines_of_questions_make_the_calls_that_they_promise() {
     let _alone = one_at_a_time();

@@ -16,6 +16,9 @@ const LONGEST_REASON: usize = 120;
 /// Characters of all that it says of it.
 const LONGEST_DETAIL: usize = 400;
 
+/// The class of a data row that no response had.
+const MISSING: &str = "missing in the response";
+
 /// Whether the iteration goes on.
 pub(super) enum Turn {
     /// With what the step gave, in order.
@@ -36,8 +39,8 @@ pub(super) struct Course<'a> {
     slowest_ns: u64,
     /// Class and example of what ended it.
     failure: Option<(String, String)>,
-    /// Whether a response carried rows: then these are counted, and the iteration is none.
-    has_carried_rows: bool,
+    /// Rows that responses carried, where any did: then these are counted, and the iteration is none.
+    carried: Option<u64>,
 }
 
 impl<'a> Course<'a> {
@@ -52,7 +55,7 @@ impl<'a> Course<'a> {
             ok: Effort::default(),
             slowest_ns: 0,
             failure: None,
-            has_carried_rows: false,
+            carried: None,
         }
     }
 
@@ -114,7 +117,7 @@ impl<'a> Course<'a> {
         let took = sample.done.since(sample.scheduled);
         self.slowest_ns = self.slowest_ns.max(Offset::from(took).0);
         let Some(rows) = &request.rows else { return };
-        self.has_carried_rows = true;
+        *self.carried.get_or_insert(0) += rows.len() as u64;
         // The request is counted once, with the first of its rows.
         let mut effort = effort;
         for row in rows {
@@ -143,12 +146,23 @@ impl<'a> Course<'a> {
         words.chars().take(longest).collect()
     }
 
-    /// Records the iteration, which has ended at `done`, and says how.
-    pub fn finish(self, done: Offset, recorder: &Recorder) -> IterationEnd {
-        if self.has_carried_rows {
-            return self.end;
+    /// Records the iteration, which has ended at `done`, and says how. Where responses carried rows,
+    /// only those data rows are left that none of them had.
+    pub fn finish(mut self, done: Offset, recorder: &Recorder) -> IterationEnd {
+        let (mut left, mut end) = (self.rows, self.end);
+        if let Some(carried) = self.carried {
+            left = if self.scenario.rows.is_some() { left.saturating_sub(carried) } else { 0 };
+            if end != IterationEnd::Cancelled {
+                end = IterationEnd::Failed;
+                let example = format!("{carried} of {} rows were in the response", self.rows);
+                self.failure.get_or_insert((MISSING.to_owned(), example));
+            }
         }
-        let mut effort = self.effort;
+        let mut effort = match self.carried {
+            // Counted with the rows that there were.
+            Some(1..) => Effort::default(),
+            _ => self.effort,
+        };
         if self.end == IterationEnd::Failed {
             effort.wasted_requests = self.ok.wasted_requests;
             effort.wasted_tokens = self.ok.wasted_tokens;
@@ -165,9 +179,9 @@ impl<'a> Course<'a> {
             .as_ref()
             .map(|(class, example)| RowFailure { class, example: example.as_str() });
         // Its requests are counted once, with the first of its rows.
-        for _ in 0..self.rows {
+        for _ in 0..left {
             let effort = std::mem::take(&mut effort);
-            recorder.record_row(&Row { end: self.end, due: self.due, done, effort, failure });
+            recorder.record_row(&Row { end, due: self.due, done, effort, failure });
         }
         self.end
     }

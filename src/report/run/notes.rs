@@ -65,7 +65,7 @@ pub const TIMER_LAG: &str = "Timer lag: how late the latest of the timers fired 
 /// The ledger.
 pub const LEDGER: &str = "Ledger: the whole run, warm-up and cool-down included. It must hold in every second that scheduled = sent + dropped, and sent = ended + in flight.";
 /// How rows are counted.
-pub const ROWS: &str = "Rows and iterations count by when they were due: here those due in the measured part. A row is an iteration, or a row of a response where responses carry rows; a request that fails as a whole is then one failed row, for its rows are not known.";
+pub const ROWS: &str = "Rows and iterations count by when they were due: here those due in the measured part. A row is an iteration, or a row of a response where responses carry rows; where the scenario says how many rows an iteration stands for, those that no response had count as failed.";
 /// Rate of rows.
 pub const ROW_RATE: &str = "Ended by themselves in the measured part, over its length in seconds.";
 /// Time of rows.

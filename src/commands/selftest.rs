@@ -54,7 +54,7 @@ pub struct Selftest {
     pub users: Vec<u32>,
     /// Arrivals a second, rising.
     pub rates: Vec<Rate>,
-    /// Length of each run: whole seconds, more than [`RAMP`].
+    /// Length of each run: whole seconds, more than the time in which users start.
     pub each: Duration,
     /// Worker threads of the generator.
     pub threads: usize,

@@ -8,6 +8,7 @@ pub mod inert;
 pub mod json;
 pub mod markdown;
 pub mod model;
+mod provenance;
 pub mod resources;
 pub mod run;
 pub mod selftest;

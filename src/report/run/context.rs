@@ -3,6 +3,7 @@
 use crate::plan::{PlanRecord, TransactionRecord, UserRecord};
 use crate::report::format;
 use crate::report::model::{Block, Cell, Column, Section, Table, Text, Tone};
+use crate::report::provenance;
 use crate::schedule::LoadModel;
 
 use super::{Source, load};
@@ -23,22 +24,12 @@ pub fn provenance(source: &Source<'_>) -> Section {
             ": the generator uses more CPU than it needs to; build with `--release` for figures that count",
         ),
     };
-    let command_line: Vec<_> =
-        plan.command_line.iter().map(|word| shell_words::quote(word).into_owned()).collect();
     let facts = [
         ("Date", Text::literal(&start.started_at)),
         ("gander", version),
-        (
-            "Machine",
-            Text::from(format!(
-                "{}, {}, {} of memory",
-                environment.cpu,
-                format::counted(environment.cores as u64, "core", "cores"),
-                format::bytes(environment.memory_bytes),
-            )),
-        ),
+        ("Machine", provenance::machine(environment)),
         ("System", environment.system.as_str().into()),
-        ("Command", Text::literal(command_line.join(" "))),
+        ("Command", provenance::command(&plan.command_line)),
         ("Seed", Text::literal(plan.seed.to_string())),
         ("Workload digest", Text::literal(&plan.digest)),
         ("Run folder", Text::from(format!("schema version {}", start.schema_version))),

@@ -11,6 +11,7 @@ use crate::store::selftest::{Applied, SelftestRecord};
 
 use super::format;
 use super::model::{Block, Cell, Column, Note, Report, Section, Table, Text, Tone};
+use super::provenance;
 
 /// The footnote of percentiles from few values.
 const FEW: Note = Note(1);
@@ -336,8 +337,6 @@ fn problems(accuracy: &Accuracy) -> Section {
 fn provenance(record: &SelftestRecord) -> Section {
     let environment = &record.environment;
     let commit = environment.gander_commit.as_deref().unwrap_or("not known");
-    let command: Vec<_> =
-        record.command_line.iter().map(|word| shell_words::quote(word).into_owned()).collect();
     let bounds = format!(
         "times within {ALLOWED_MS} ms or {}%, send lag p99 below {SEND_LAG_MS} ms, arrivals within {}%, counts exact",
         ALLOWED_SHARE * 100.0,
@@ -346,17 +345,9 @@ fn provenance(record: &SelftestRecord) -> Section {
     let facts = [
         ("Date", Text::literal(&record.started_at)),
         ("gander", format!("{} (commit {commit})", environment.gander_version).into()),
-        (
-            "Machine",
-            Text::from(format!(
-                "{}, {}, {} of memory",
-                environment.cpu,
-                format::counted(environment.cores as u64, "core", "cores"),
-                format::bytes(environment.memory_bytes),
-            )),
-        ),
+        ("Machine", provenance::machine(environment)),
         ("System", environment.system.as_str().into()),
-        ("Command", Text::literal(command.join(" "))),
+        ("Command", provenance::command(&record.command_line)),
         ("Bounds", bounds.into()),
     ];
     let facts = facts.map(|(name, value)| (name.to_owned(), value));

@@ -9,6 +9,7 @@ use crate::store::sweep::{Dimension, SweepRecord};
 
 use super::chart;
 use super::model::{Block, Report, Section, Text};
+use super::provenance;
 use tables::Footnotes;
 
 /// The report of the sweep `record`, whose points say `capacity`.
@@ -116,11 +117,9 @@ fn runs(record: &SweepRecord, capacity: &Capacity) -> Section {
 }
 
 fn provenance(record: &SweepRecord) -> Section {
-    let command: Vec<_> =
-        record.command_line.iter().map(|word| shell_words::quote(word).into_owned()).collect();
     let facts = [
         ("Date", Text::literal(&record.started_at)),
-        ("Command", Text::literal(command.join(" "))),
+        ("Command", provenance::command(&record.command_line)),
         ("Seed", Text::literal(record.seed.to_string())),
         (
             "Rules of the scenario",

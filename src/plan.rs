@@ -7,6 +7,7 @@ use mock_server::config::concealed;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{HttpOptions, HttpVersion};
+use crate::profile::SamplerKind;
 use crate::scenario::model::{Budget, Goodput, Scenario, Service};
 use crate::scenario::price::Prices;
 use crate::scenario::slo::Slo;
@@ -58,6 +59,34 @@ pub struct Plan {
     pub reports: PathBuf,
     /// The command line as given, for the report.
     pub command_line: Vec<String>,
+    /// What the run is made for.
+    pub purpose: Purpose,
+    /// How it is profiled, where it is.
+    pub profile: Option<ProfileOptions>,
+}
+
+/// What a run is made for: what its report begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Figures of the service under load.
+    #[default]
+    Load,
+    /// Where the time goes.
+    Profile,
+    /// What drifts, grows and leaks over time.
+    Soak,
+}
+
+/// How a run is profiled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileOptions {
+    /// The sampler by name; `None` where what the target is chooses it.
+    pub sampler: Option<SamplerKind>,
+    /// Samples a second that are asked for. The system may give fewer.
+    pub frequency: u32,
+    /// Path or URL of the target's own profile, where it is not at the usual place.
+    pub endpoint: Option<String>,
 }
 
 impl Plan {
@@ -90,6 +119,8 @@ impl Plan {
                 shared: self.http.shared,
                 insecure: self.http.insecure,
             },
+            purpose: self.purpose,
+            profile: self.profile.clone(),
         }
     }
 }
@@ -172,6 +203,10 @@ pub struct PlanRecord {
     pub settings: Vec<String>,
     #[serde(default)]
     pub http: HttpRecord,
+    #[serde(default)]
+    pub purpose: Purpose,
+    #[serde(default)]
+    pub profile: Option<ProfileOptions>,
 }
 
 /// How connections were made, as saved.

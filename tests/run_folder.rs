@@ -7,7 +7,7 @@ use gander::error::Error;
 use gander::measure::ledger::Ledger;
 use gander::measure::sample::Offset;
 use gander::measure::summary::MeasuredWindow;
-use gander::plan::{PlanRecord, TargetRecord};
+use gander::plan::{PlanRecord, Purpose, TargetRecord};
 use gander::schedule::{ClosedLoad, LoadModel, Stage};
 use gander::store::entry::{Entry, Environment, Event, SCHEMA_VERSION, Start, StoredInterval};
 use gander::store::folder::RunFolder;
@@ -48,6 +48,8 @@ fn start(schema_version: u32) -> Entry {
             variant: None,
             settings: Vec::new(),
             http: Default::default(),
+            purpose: Purpose::Load,
+            profile: None,
         },
         environment: Environment {
             gander_version: "9.9.9".to_owned(),

@@ -9,7 +9,7 @@ use url::Url;
 use crate::commands::output::Output;
 use crate::error::{Error, Exit};
 use crate::http::{HttpOptions, HttpVersion};
-use crate::plan::{Plan, Spawn, Target};
+use crate::plan::{Plan, Purpose, Spawn, Target};
 use crate::scenario::model::{Scenario, Service};
 use crate::schedule::{Arrivals, ClosedLoad, LoadModel, OpenLoad, Stage, Stages, show_duration};
 
@@ -200,6 +200,8 @@ impl LoadArgs {
             },
             reports: client.reports,
             command_line,
+            purpose: Purpose::Load,
+            profile: None,
             scenario,
         })
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Exit};
 use crate::http::HttpOptions;
 use crate::measure::resource::Observed;
 use crate::observe::environment::environment;
-use crate::plan::{Plan, Stop, Target};
+use crate::plan::{Plan, Purpose, Stop, Target};
 use crate::report;
 use crate::report::model::Section;
 use crate::report::resources::Resources;
@@ -146,6 +146,8 @@ pub fn selftest(test: Selftest, output: Output) -> Result<Exit, Error> {
             http: HttpOptions::default(),
             reports: folder.path().join("points"),
             command_line: test.command_line.clone(),
+            purpose: Purpose::Load,
+            profile: None,
         };
         control.reset()?;
         let name = format!("{number:02}-{}-{}", load_in_name(load), work.name());

@@ -4,6 +4,7 @@
 pub mod entry;
 pub mod folder;
 pub mod journal;
+pub mod profiles;
 pub mod run;
 pub mod selftest;
 pub mod sweep;

@@ -21,30 +21,34 @@ const ROOMS: &[(&str, &str)] = &[
     ("schedule", "error"),
     ("measure", "error stats"),
     ("clock", "measure::sample"),
+    ("profile", "error stats measure"),
     ("scenario", "error schedule measure::sample measure::metric"),
     ("http", "error clock measure"),
-    ("plan", "error schedule scenario measure http::HttpOptions http::HttpVersion"),
-    ("store", "error clock schedule scenario measure plan"),
+    ("plan", "error schedule scenario measure profile http::HttpOptions http::HttpVersion"),
+    ("store", "error clock schedule scenario measure profile plan"),
     ("observe", "error clock measure plan store"),
-    ("profile", "error clock measure plan store observe"),
+    ("sampler", "error clock measure profile plan store observe"),
     ("target", "error clock scenario plan observe"),
-    ("analysis", "error stats schedule scenario measure plan store"),
-    ("report", "error stats schedule scenario measure plan store analysis"),
+    ("analysis", "error stats schedule scenario measure profile plan store"),
+    ("report", "error stats schedule scenario measure profile plan store analysis"),
     ("export", "error clock measure plan store analysis"),
     ("dashboard", "error clock measure"),
     ("flow", "error clock schedule scenario measure http plan"),
     ("engine", "error clock schedule scenario measure http plan flow"),
     (
         "study",
-        "error clock stats schedule scenario measure http plan store observe profile target \
+        "error clock stats schedule scenario measure http profile plan store observe sampler target \
          analysis report export flow engine",
     ),
     (
         "commands",
-        "error clock stats schedule scenario measure http plan store observe profile target \
+        "error clock stats schedule scenario measure http profile plan store observe sampler target \
          analysis report export dashboard flow engine study",
     ),
-    ("cli", "error schedule scenario measure http plan store analysis report study commands"),
+    (
+        "cli",
+        "error schedule scenario measure http profile plan store analysis report study commands",
+    ),
 ];
 
 /// Crates that only some rooms may name. `lib` and `main` stand for `src/lib.rs` and `src/main.rs`.
@@ -55,7 +59,7 @@ const CRATES: &[(&str, &str)] = &[
     // What has no runtime can be tested without one.
     (
         "tokio tokio_util",
-        "clock http store observe profile target export dashboard flow engine study commands main",
+        "clock http store observe sampler target export dashboard flow engine study commands main",
     ),
     // Draws on the terminal by itself.
     ("indicatif", "commands"),

@@ -307,6 +307,8 @@ impl Scene {
                 variant: None,
                 settings: Vec::new(),
                 http: Default::default(),
+                purpose: gander::plan::Purpose::Load,
+                profile: None,
                 command_line: ["gander", "load", "--users", "10"].map(str::to_owned).into(),
             },
             environment: Environment {

@@ -1,0 +1,1 @@
+//! Samples the target, and gander itself, while a run goes on.

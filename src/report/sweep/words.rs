@@ -128,11 +128,10 @@ pub fn answer(record: &SweepRecord, capacity: &Capacity) -> Vec<Text> {
         }
         Outcome::NoneSafe { smallest, broke } => {
             vec![Text::emphasis(Tone::Bad, "No safe load:").plain(format!(
-                " even {} broke {} in {} of {}.",
+                " even {} broke {} in {}.",
                 load(record, *smallest),
                 rules(record),
-                broke.did,
-                format::counted(u64::from(broke.all), "run", "runs"),
+                trials(broke),
             ))]
         }
         Outcome::Unclear { why, safe } => {

@@ -29,6 +29,7 @@ fn all_runs() -> Vec<(&'static str, Run, Assessment)> {
         named("failing", synthetic::failing()),
         named("empty", synthetic::empty()),
         named("single", synthetic::single()),
+        named("open", synthetic::open()),
         named("killed", synthetic::killed()),
         named("invalid", synthetic::invalid()),
     ]
@@ -42,6 +43,19 @@ fn failing_report() -> Report {
 #[test]
 fn markdown_reads_as_agreed() {
     insta::assert_snapshot!("failing.md", markdown::render(&failing_report()));
+}
+
+#[test]
+fn a_run_of_open_load_says_what_was_planned_and_dropped() {
+    let (run, assessment) = synthetic::open();
+    let report = run::build(&run, &assessment);
+    insta::assert_snapshot!("open.md", markdown::render(&report));
+    let chart = report.charts().find(|chart| chart.file_stem == "throughput").unwrap();
+    assert!(chart.svg.contains("planned iterations") && chart.alt.contains("planned"));
+    // Closed load plans no rate.
+    let (run, assessment) = synthetic::healthy();
+    let report = run::build(&run, &assessment);
+    assert!(report.charts().all(|chart| !chart.svg.contains("planned")));
 }
 
 #[test]
@@ -278,19 +292,20 @@ fn sum(rows: &[(String, u64)]) -> u64 {
 fn tables_agree_with_the_ledger(run: &Run, assessment: &Assessment) {
     let report = run::build(run, assessment);
     let ledger = run.ledger();
+    let counted = |outcome: Outcome| match outcome {
+        Outcome::Dropped => ledger.dropped,
+        sent => ledger.ended_in(sent),
+    };
     if let Some(outcomes) = table(&report, "Outcome") {
         let whole = column(outcomes, "Whole run");
         assert_eq!(sum(&whole), ledger.ended_total() + ledger.dropped);
         for (name, count) in whole {
             let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.name() == name).unwrap();
-            assert_eq!(count, ledger.ended_in(outcome), "{name}");
+            assert_eq!(count, counted(outcome), "{name}");
         }
     }
-    let failed: u64 = Outcome::ALL
-        .into_iter()
-        .filter(|outcome| outcome.is_error())
-        .map(|outcome| ledger.ended_in(outcome))
-        .sum();
+    let failed: u64 =
+        Outcome::ALL.into_iter().filter(|outcome| outcome.is_error()).map(counted).sum();
     let failures = report.tables().find(|table| table.columns.len() == 7);
     assert_eq!(failures.map_or(0, |table| sum(&column(table, "Whole run"))), failed);
 
@@ -309,7 +324,8 @@ fn tables_agree_with_the_ledger(run: &Run, assessment: &Assessment) {
     let counted = &assessment.summary.total.outcomes;
     let apart =
         [Outcome::Cancelled, Outcome::Retried].map(|outcome| counted.get(&outcome).copied());
-    assert_eq!(total + apart.into_iter().flatten().sum::<u64>(), parts[1]);
+    let dropped = counted.get(&Outcome::Dropped).copied().unwrap_or(0);
+    assert_eq!(total - dropped + apart.into_iter().flatten().sum::<u64>(), parts[1]);
 }
 
 #[test]

@@ -61,6 +61,65 @@ fn run(service: &Reference, scenario: &str, arguments: &str) -> Finished {
     gander.run(&format!("{file} {arguments} --target {}", service.url))
 }
 
+/// What `summary` says of the rule.
+fn verdict<'a>(summary: &'a Value, rule: &str) -> &'a Value {
+    let verdicts = summary["verdicts"].as_array().unwrap();
+    let found = verdicts.iter().find(|verdict| verdict["rule"] == rule);
+    found.unwrap_or_else(|| panic!("no {rule:?} in {verdicts:?}"))
+}
+
+#[test]
+fn rules_of_rows_tokens_and_goodput_judge_what_the_ledger_has() {
+    let _alone = one_at_a_time();
+    // Every fifth query fails; a row of four queries stays whole where none of its four does.
+    let service = llm(vec![limited_every(5)]);
+    let held = [
+        "row p95 < 20s",
+        "row mean > 1ms",
+        "failed rows > 79%",
+        "failed rows < 81%",
+        "tokens > 0.1",
+        "goodput > 0.1",
+        "good > 79%",
+        "good < 81%",
+        "query: good > 79%",
+        "rows > 0.1",
+    ];
+    let broken = [
+        "row p95 < 1ms",
+        "failed rows < 79%",
+        "tokens > 1000000000",
+        "goodput > 1000000",
+        "good > 81%",
+    ];
+    let rules = held.iter().chain(&broken).map(|rule| format!("[[slo]]\nrule = \"{rule}\"\n"));
+    let keys = "all_or_nothing = true\ngoodput = { response_time = \"20s\" }\n";
+    let scenario = rows_with(&(keys.to_owned() + &rules.collect::<String>()));
+    let run = run(&service, &scenario, "--users 1 --iterations 100");
+    let summary = run.summary();
+    balances(&summary, &service);
+    run.assert_valid_or_crowded();
+    // 400 queries in order, each fifth of which fails: of five rows in a row, one is spared.
+    let ledger = service.ledger();
+    assert_eq!((ledger.requests.accepted, ledger.faults["429"]), (400, 80));
+    for rule in held {
+        assert_eq!(verdict(&summary, rule)["ruling"], "passed", "{summary}");
+    }
+    for rule in broken {
+        assert_eq!(verdict(&summary, rule)["ruling"], "failed", "{summary}");
+    }
+    let said = |rule: &str| verdict(&summary, rule)["measured"].as_str().unwrap().to_owned();
+    assert_eq!(said("failed rows < 81%"), "80.000% (80 of 100)");
+    assert_eq!(said("good < 81%"), "80.000% (320 of 400)");
+    // Tokens per second are the ledger's tokens at the pace of the answers that had them.
+    let (total, number) = (&summary["total"], |value: &Value| value.as_f64().unwrap());
+    assert_eq!(total["tokens"]["output"], ledger.tokens.completion);
+    let pace = number(&total["ok_rps"]) * ledger.tokens.completion as f64 / 320.0;
+    let ratio = number(&total["tokens"]["output_per_s"]) / pace;
+    assert!((ratio - 1.0).abs() < 1e-6, "{ratio}");
+    assert_eq!(run.code, if run.reasons().is_empty() { 1 } else { 4 }, "{}", run.stderr);
+}
+
 /// What must hold of every run: nothing is lost, here or there.
 fn balances(summary: &Value, service: &Reference) {
     let ledger = &summary["ledger"];

@@ -160,6 +160,118 @@ fn a_dead_target_ends_the_sweep_at_once() {
     assert!(report_of(&gander).1.contains("the target is dead"));
 }
 
+/// A scenario with its own service, whose model takes as long as the sweep says.
+const PATIENT: &str = r#"
+service = "inference"
+summary = "One text, and little patience."
+[load]
+users = 2
+duration = "1s"
+[[step]]
+name = "predict"
+post = "/predict"
+json = { text = "a good table" }
+timeout = "300ms"
+"#;
+
+#[test]
+fn a_setting_that_answers_nothing_is_no_dead_target_once_another_answered() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    let scenario = gander.scenario(PATIENT);
+    let run = sweep_of(&gander, &format!("{scenario} --service latency.base=10ms,5s,20ms"));
+    let summary = run.summary();
+    let points = summary["points"].as_array().unwrap();
+    assert_eq!(points.len(), 3, "{summary}");
+    assert_eq!(points[1]["count"], points[1]["failed"]);
+    assert!(number(&points[2]["count"]) > number(&points[2]["failed"]));
+    // The point without a success is not valid.
+    assert_eq!((run.code, &summary["end"]), (4, &Value::from("done")), "{}", run.stderr);
+    // The scenario's own duration holds: nothing else was said.
+    let folder = gander.run_folder().join(points[0]["folder"].as_str().unwrap());
+    let saved: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("run.json")).unwrap()).unwrap();
+    let words = saved["plan"]["command_line"].as_array().unwrap();
+    let is_length = |word: &&Value| word.as_str().unwrap().starts_with("--duration");
+    assert_eq!(words.iter().find(is_length), None);
+    let hold = &saved["plan"]["load"]["closed"]["stages"][0]["hold"];
+    assert_eq!(hold["secs"], 1, "{}", saved["plan"]["load"]);
+}
+
+#[test]
+fn a_budget_is_for_the_whole_sweep() {
+    let _alone = one_at_a_time();
+    let service = four_workers(Duration::from_millis(5));
+    let gander = Gander::new();
+    let scenario = gander.scenario(BUSY);
+    let run = sweep_of(
+        &gander,
+        &format!(
+            "{scenario} --users 1,2,4 --iterations 20 --max-requests 50 --target {}",
+            service.url
+        ),
+    );
+    assert_eq!(run.code, 4, "{}", run.stderr);
+    let summary = run.summary();
+    assert_eq!(service.ledger().requests.accepted, 50);
+    let points = summary["points"].as_array().unwrap();
+    let counts: Vec<u64> = points.iter().map(|point| point["count"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [20, 20, 10]);
+    assert_eq!(points[2]["partial"], "budget");
+    let said = "the budget of 50 requests is used up";
+    assert_eq!(summary["end"]["budget"], said);
+    let page = report_of(&gander).1;
+    assert!(page.contains(&format!("{said}; 3 points measured")), "{page}");
+}
+
+#[test]
+fn a_rule_of_rows_is_searched_until_it_rests_on_enough_rows() {
+    let _alone = one_at_a_time();
+    let service = four_workers(Duration::from_millis(20));
+    let gander = Gander::new();
+    let step = |name: &str| {
+        format!("[[step]]\nname = \"{name}\"\npost = \"/predict\"\njson = {{ text = \"x\" }}\n")
+    };
+    let ten: String = (0..10).map(|n| step(&format!("step-{n}"))).collect();
+    let scenario = gander.scenario(&format!("summary = \"Ten requests a row.\"\n{ten}"));
+    // Five rows a second and user: a p95 needs twenty, the requests of the first run alone are fifty.
+    let run = sweep_of(
+        &gander,
+        &format!(
+            "{scenario} --users 1,2 --until 'row p95 < 10s' --trials 1 --duration 1s --target {}",
+            service.url
+        ),
+    );
+    let summary = run.summary();
+    assert_valid_or_crowded(&summary);
+    let points = summary["points"].as_array().unwrap();
+    if points.iter().any(|point| !point["reasons"].as_array().unwrap().is_empty()) {
+        return;
+    }
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(summary["answer"]["found"], "no_limit", "{summary}");
+    assert!(points.len() > 3, "the first was too short: {summary}");
+}
+
+#[test]
+fn the_length_of_a_load_is_never_dropped_in_silence() {
+    let gander = Gander::new();
+    let staged = PATIENT.replace("users = 2\nduration = \"1s\"", "stages = \"1u:1s,3u:1s\"");
+    let scenario = gander.scenario(&staged);
+    let run = gander.run(&format!("{scenario} --duration 1s"));
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("give --users with --duration"), "{}", run.stderr);
+
+    let _alone = one_at_a_time();
+    let run = gander.run(&format!("{scenario} --iterations 5"));
+    run.assert_passed_or_crowded();
+    assert_eq!(run.summary()["ledger"]["iterations_ok"], 5);
+    let run = std::fs::read(gander.run_folder().join("run.json")).unwrap();
+    let run: Value = serde_json::from_slice(&run).unwrap();
+    let stages = &run["plan"]["load"]["closed"]["stages"];
+    assert_eq!((&stages[0]["users"], &stages[1]["users"]), (&1.into(), &3.into()), "{stages}");
+}
+
 #[test]
 fn what_is_wrong_is_said_before_anything_runs() {
     let gander = Gander::new();
@@ -267,6 +379,53 @@ fn the_report_of_a_search_reads_as_agreed() {
     record.end = Some(SweepEnd::Done);
     let report = sweep::build(&record, &assess(&record, points)).saved_as("reports/x/report.md");
     insta::assert_snapshot!("search.100", terminal::render(&report, 100, false));
+}
+
+/// A search over made-up points of a service that holds up to 30, of which one run in this place is
+/// unlucky, and some requests fail.
+fn searched(rules: &[&str], unlucky: Option<(f64, u32)>) -> String {
+    let values: Vec<String> = (1..=20).map(|step| (step * 5).to_string()).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let mut record = record(rules, &values);
+    let ladder = ladder(&record).unwrap();
+    let mut points: Vec<Point> = Vec::new();
+    while let Next::Try(load, stage) = next(&ladder, &tried(&points)) {
+        let mut point = point(&mut record, load, stage, 30.0);
+        point.figures.failed = point.figures.count / 25;
+        if unlucky == Some((load, point.record.trial)) {
+            point.verdicts.iter_mut().for_each(|verdict| verdict.ruling = Ruling::Failed);
+        }
+        points.push(point);
+    }
+    record.end = Some(SweepEnd::Done);
+    let page = markdown::render(&sweep::build(&record, &assess(&record, points)));
+    page.replace("&lt;", "<").replace("\\`", "`")
+}
+
+#[test]
+fn the_answer_says_what_its_rules_do_not_bound() {
+    let page = searched(&["p99 < 500ms"], None);
+    let said = "4.00% of its requests failed**: no rule of this search bounds failures";
+    let line = page.lines().find(|line| line.contains("Max safe load")).unwrap();
+    assert!(line.contains("30 users") && line.contains(said), "{line}");
+    let page = searched(&["p99 < 500ms", "failures < 5%"], None);
+    let line = page.lines().find(|line| line.contains("Max safe load")).unwrap();
+    assert!(line.ends_with("of its requests failed**"), "{line}");
+}
+
+#[test]
+fn an_unlucky_run_decides_no_search() {
+    for (unlucky, said) in [
+        ((5.0, 1), "confirmed in 3 of 3 trials; 35 users broke `p99 < 500ms` in 3 of 3 trials"),
+        ((20.0, 1), "confirmed in 3 of 3 trials; 35 users broke `p99 < 500ms` in 3 of 3 trials"),
+        ((30.0, 3), "confirmed in 2 of 3 trials; 35 users broke `p99 < 500ms` in 3 of 3 trials"),
+    ] {
+        let page = searched(&["p99 < 500ms"], Some(unlucky));
+        let line = page.lines().find(|line| line.contains("Max safe load")).unwrap();
+        assert!(line.contains("30 users") && line.contains(said), "{unlucky:?}: {line}");
+        let mixed = format!("{} users held in some runs and broke in others", unlucky.0);
+        assert!(page.contains(&mixed), "{page}");
+    }
 }
 
 #[test]

@@ -319,7 +319,7 @@ fn punctuality(run: &Run, ours: &Ours) -> Option<Punctuality> {
     let LoadModel::Open(load) = &run.start.plan.load else { return None };
     let ledger = run.ledger();
     Some(Punctuality {
-        due: load.due_before(load.duration, run.start.plan.seed),
+        due: *load.due_before(load.duration, run.start.plan.seed).end(),
         begun: ledger.iterations_started,
         dropped: ledger.iterations_dropped,
         lag: ours.times.get(&Metric::SendLag).and_then(Latency::of),

@@ -175,7 +175,8 @@ fn other_load(run: &Run, summary: &Summary) -> Option<String> {
 
 /// Arrivals must have come as they were planned, begun or dropped: the drops are the target's doing,
 /// or the cap's, and do not speak against the figures. Judged at the last second inside the measured
-/// part; what was due within [`LATE`] of it may still be on its way.
+/// part; what was due within [`LATE`] of it may still be on its way. Of recorded arrivals only their
+/// number in each second is known, so that any of the second under way may have come.
 fn other_arrivals(run: &Run, summary: &Summary) -> Option<String> {
     let LoadModel::Open(load) = &run.start.plan.load else { return None };
     let began = Duration::from_nanos(summary.window.start.0).saturating_sub(load.warm_up);
@@ -183,8 +184,8 @@ fn other_arrivals(run: &Run, summary: &Summary) -> Option<String> {
     let at = Duration::from_nanos(last.end.0).saturating_sub(began);
     let delivered = last.ledger.iterations_started + last.ledger.iterations_dropped;
     let planned = |at| load.due_before(at, run.start.plan.seed);
-    let fewest = planned(at.saturating_sub(LATE)) as f64 * (1.0 - OTHER_RATE) - 1.0;
-    let most = planned(at + LATE) as f64 * (1.0 + OTHER_RATE) + 1.0;
+    let fewest = *planned(at.saturating_sub(LATE)).start() as f64 * (1.0 - OTHER_RATE) - 1.0;
+    let most = *planned(at + LATE).end() as f64 * (1.0 + OTHER_RATE) + 1.0;
     let came = delivered as f64;
     (came < fewest || came > most).then(|| {
         format!(
@@ -192,7 +193,7 @@ fn other_arrivals(run: &Run, summary: &Summary) -> Option<String> {
              were due; the generator was too slow for this rate: use more --threads, a lower rate, or \
              another machine",
             at.as_secs_f64(),
-            planned(at)
+            planned(at).end()
         )
     })
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::measure::distribution::Distribution;
 use crate::measure::metric::Metric;
 use crate::measure::rows::{IterationEnd, RowFigures};
 use crate::measure::summary::{Figures, Merged, Summary, ms, samples_needed};
@@ -98,18 +99,36 @@ fn share(
     Ok((share, format!("{part} of {all}")))
 }
 
+/// The times that a rule is about, and how they are spoken of.
+pub struct Times {
+    /// The times.
+    pub distribution: Distribution,
+    /// What they are of, after a number of them.
+    what: &'static str,
+    /// Why there are none.
+    missing: &'static str,
+}
+
+impl Times {
+    /// Those of the measured part that `slo` is about, where it is about a time.
+    pub fn of(slo: &Slo, merged: &Merged) -> Times {
+        let (distribution, what, missing) = match slo.of {
+            Timed::Row => (merged.rows.times(), "successful rows", "no row succeeded"),
+            Timed::ResponseTime => {
+                let times = merged.successes(slo.step, Metric::ResponseTime);
+                (times, "successes", "no request succeeded")
+            }
+            Timed::Metric(metric) => {
+                let missing = "no successful request has such a time";
+                (merged.successes(slo.step, metric), "values", missing)
+            }
+        };
+        Times { distribution, what, missing }
+    }
+}
+
 fn time(slo: &Slo, merged: &Merged) -> Result<Duration, String> {
-    let (distribution, what, missing) = match slo.of {
-        Timed::Row => (merged.rows.times(), "successful rows", "no row succeeded"),
-        Timed::ResponseTime => {
-            let times = merged.successes(slo.step, Metric::ResponseTime);
-            (times, "successes", "no request succeeded")
-        }
-        Timed::Metric(metric) => {
-            let missing = "no successful request has such a time";
-            (merged.successes(slo.step, metric), "values", missing)
-        }
-    };
+    let Times { distribution, what, missing } = Times::of(slo, merged);
     let found = match slo.measure {
         Measure::Percentile(percentile) => {
             let needed = samples_needed(percentile / 100.0);

@@ -162,6 +162,16 @@ impl LoadArgs {
         crate::commands::load::load(self.plan(command_line)?, output)
     }
 
+    /// Whether the arguments or the scenario say when the run ends.
+    pub(super) fn say_how_long(&self) -> Result<bool, Error> {
+        Ok(self.load.say_how_long(&self.scenario()?))
+    }
+
+    fn scenario(&self) -> Result<Scenario, Error> {
+        let has_target = self.target.target.is_some() || self.target.spawn.is_some();
+        self.scenarios.load(&self.budget, has_target)
+    }
+
     /// What the arguments ask for.
     pub(super) fn plan(self, command_line: Vec<String>) -> Result<Plan, Error> {
         if self.scenarios.are_several() && self.load.rows.is_some() {
@@ -171,8 +181,7 @@ impl LoadArgs {
                     .to_owned(),
             ));
         }
-        let has_target = self.target.target.is_some() || self.target.spawn.is_some();
-        let mut scenario = self.scenarios.load(&self.budget, has_target)?;
+        let mut scenario = self.scenario()?;
         scenario.budget = self.budget.over(&scenario)?;
         // Finds what shows only when a template is filled in, such as a variable that is not set.
         scenario.preview(self.load.seed)?;
@@ -232,6 +241,19 @@ impl LoadOptions {
             )));
         }
         Ok(load)
+    }
+
+    /// Whether the options or the scenario say when the run ends.
+    fn say_how_long(&self, scenario: &Scenario) -> bool {
+        let of_scenario = &scenario.load;
+        let has_stages = of_scenario.stages.is_some() || of_scenario.rate_stages.is_some();
+        let keeps_stages = self.users.is_none() && !self.open.is_chosen();
+        self.duration.is_some()
+            || self.iterations.is_some()
+            || self.rows.is_some()
+            || self.open.ends_by_itself()
+            || of_scenario.duration.is_some()
+            || (has_stages && keeps_stages)
     }
 
     fn warm_up(&self, scenario: &Scenario) -> Duration {
@@ -343,18 +365,16 @@ impl LoadOptions {
 
     /// The stages; `apart` is added to a measured duration, for it is not part of it.
     fn stages(&self, scenario: &Scenario, apart: Duration) -> Result<Vec<Stage>, Error> {
-        let names_none = self.users.is_none()
-            && self.duration.is_none()
-            && self.iterations.is_none()
-            && self.rows.is_none();
-        if let Some(stages) = scenario.load.stages.as_ref().filter(|_| names_none) {
-            if self.start_rate.is_some() {
-                return Err(Error::BadInput(format!(
-                    "the stages of scenario {} say when its users start: give --users with --start-rate",
-                    scenario.name
-                )));
-            }
-            return Ok(stages.clone());
+        if let Some(stages) = scenario.load.stages.as_ref().filter(|_| self.users.is_none()) {
+            let (says, option) = match (self.start_rate, self.duration) {
+                (Some(_), _) => ("when its users start", "--start-rate"),
+                (None, Some(_)) => ("how long it takes", "--duration"),
+                (None, None) => return Ok(stages.clone()),
+            };
+            return Err(Error::BadInput(format!(
+                "the stages of scenario {} say {says}: give --users with {option}",
+                scenario.name
+            )));
         }
         let users = self.users.or(scenario.load.users).unwrap_or(DEFAULT_USERS);
         let measured = self.measured(scenario)?;

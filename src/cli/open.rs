@@ -54,6 +54,11 @@ impl OpenOptions {
         self.rate.is_some() || self.arrivals_file.is_some()
     }
 
+    /// Whether the arrivals come to an end of their own.
+    pub(super) fn ends_by_itself(&self) -> bool {
+        self.arrivals_file.is_some()
+    }
+
     /// For closed load, in which none of these options means anything.
     pub(super) fn refuse_in_closed_load(&self) -> Result<(), Error> {
         let option = match (self.arrivals, self.max_in_flight) {

@@ -20,6 +20,7 @@ use crate::observe::lag::TimerLag;
 use crate::observe::monitor::Monitor;
 use crate::observe::resources::Observer;
 use crate::plan::{Ending, Plan, Stop, Target};
+use crate::report::format;
 use crate::schedule::{Arrivals, LoadModel, show_duration};
 use crate::store::entry::{End, Entry, SCHEMA_VERSION, Start};
 use crate::store::folder::RunFolder;
@@ -151,11 +152,11 @@ fn open_folder(
 fn announce(plan: &Plan, launched: &Launched, folder: &RunFolder, files: Option<u64>) {
     let load = &plan.load;
     let until = match load.iterations() {
-        Some(iterations) => format!("{iterations} iterations"),
+        Some(iterations) => format::counted(iterations, "iteration", "iterations"),
         None => show_duration(load.duration()),
     };
     let size = match load {
-        LoadModel::Closed(load) => format!("{} users", load.peak_users()),
+        LoadModel::Closed(load) => format::counted(u64::from(load.peak_users()), "user", "users"),
         LoadModel::Open(load) => {
             let rates = match &load.arrivals {
                 Arrivals::Rates { stages, spread } => {

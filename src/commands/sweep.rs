@@ -9,8 +9,10 @@ use jiff::Zoned;
 use crate::analysis::capacity::search::{Judged, Next, Outcome, next};
 use crate::analysis::capacity::{self, Capacity, Point};
 use crate::error::{Error, Exit};
+use crate::measure::sample::Tokens;
 use crate::plan::{Plan, Stop};
 use crate::report;
+use crate::scenario::model::Budget;
 use crate::scenario::slo::Slo;
 use crate::store::folder::RunFolder;
 use crate::store::sweep::{
@@ -80,8 +82,8 @@ pub fn sweep(sweep: Sweep, output: Output) -> Result<Exit, Error> {
         points: Vec::new(),
         end: None,
     };
-    let mut session =
-        Session { sweep, bench, folder, record, points: Vec::new(), longer: None, output };
+    let (points, used) = (Vec::new(), Default::default());
+    let mut session = Session { sweep, bench, folder, record, points, longer: None, used, output };
     session.save()?;
     let ended = match session.record.until.is_empty() {
         true => session.all(&places),
@@ -110,6 +112,9 @@ struct Session {
     points: Vec<Point>,
     /// The measured time, where it had to be made longer.
     longer: Option<Duration>,
+    /// Requests of all points, and the tokens that their responses reported: one budget is for the
+    /// whole sweep.
+    used: (u64, Tokens),
     output: Output,
 }
 
@@ -134,10 +139,8 @@ impl Session {
         let planned = places.len() * self.record.trials as usize;
         for _ in 0..self.record.trials {
             for place in places {
-                let dead = self.measure(place, Stage::Listed, Some(planned))?.only_failures();
-                if dead {
-                    return Err(self.dead());
-                }
+                let point = self.measure(place, Stage::Listed, Some(planned))?;
+                self.refuse_the_dead(&point)?;
             }
         }
         Ok(())
@@ -154,11 +157,7 @@ impl Session {
                     point = self.measure(&place, stage, None)?;
                 }
             }
-            // Something else than the target may refuse at a load that is too much for it.
-            let answered = self.points.iter().any(|point| !point.only_failures());
-            if point.only_failures() && !answered {
-                return Err(self.dead());
-            }
+            self.refuse_the_dead(&point)?;
             if !point.reasons.is_empty() && point.judged() == Judged::Undecided {
                 let why = point.reasons.join("; ");
                 let why = format!("the runs at load {load} cannot be trusted: {why}");
@@ -187,9 +186,21 @@ impl Session {
         true
     }
 
-    fn dead(&self) -> Halted {
-        let seen = self.points.last().map_or(0, |point| point.figures.failed);
-        Halted::End(SweepEnd::Dead(format!("none of the last point's {seen} requests succeeded")))
+    /// Ends the sweep where `point` and all before it had nothing but failures. A target that once
+    /// answered is not dead: it, or something before it, may refuse a load that is too much for it.
+    fn refuse_the_dead(&self, point: &Point) -> Result<(), Halted> {
+        if !point.only_failures() || self.points.iter().any(Point::has_successes) {
+            return Ok(());
+        }
+        let failed = point.figures.failed;
+        let seen = format!("none of the last point's {failed} requests succeeded");
+        Err(Halted::End(SweepEnd::Dead(seen)))
+    }
+
+    /// What of `budget` is left for the next point.
+    fn left(&self, budget: &Budget) -> Result<Budget, Halted> {
+        let (requests, tokens) = self.used;
+        budget.after(requests, tokens).map_err(|why| Halted::End(SweepEnd::Budget(why)))
     }
 
     /// Makes one run, and writes its report and the sweep's record.
@@ -203,6 +214,8 @@ impl Session {
         let mut plan = (self.sweep.plan)(at, self.longer)?;
         plan.scenario.slos = self.record.until.clone();
         plan.reports = self.folder.path().join("points");
+        let budget = plan.scenario.budget;
+        plan.scenario.budget = self.left(&budget)?;
         let sweeps_service =
             self.record.axes.iter().any(|axis| matches!(axis.dimension, Dimension::Service(_)));
         if sweeps_service && !self.points.is_empty() {
@@ -221,6 +234,8 @@ impl Session {
             stage,
             folder: format!("points/{}", name.unwrap_or_default()),
         };
+        self.used.0 += run.ledger().sent;
+        self.used.1 += run.tokens();
         self.record.points.push(record.clone());
         let point = Point::of(record, &self.record.until, &run, &assessment);
         self.points.push(point.clone());
@@ -229,6 +244,11 @@ impl Session {
             None => Ok(point),
             Some(Stop::Interrupted) => Err(Halted::End(SweepEnd::Interrupted)),
             Some(Stop::Terminated) => Err(Halted::End(SweepEnd::Terminated)),
+            Some(Stop::Budget) => {
+                self.left(&budget)?;
+                let why = run.end.and_then(|end| end.reason).unwrap_or_default();
+                Err(Halted::End(SweepEnd::Budget(why)))
+            }
             Some(Stop::TargetEnded) => Err(Halted::End(SweepEnd::Dead(point.reasons.join("; ")))),
             Some(_) => Err(Halted::End(SweepEnd::Failed(point.reasons.join("; ")))),
         }
@@ -327,7 +347,7 @@ fn exit(record: &SweepRecord, capacity: &Capacity) -> Exit {
         Some(SweepEnd::Interrupted) => Exit::Interrupted,
         Some(SweepEnd::Terminated) => Exit::Terminated,
         Some(SweepEnd::Dead(_)) => Exit::CannotRun,
-        Some(SweepEnd::Failed(_)) | None => Exit::Invalid,
+        Some(SweepEnd::Budget(_) | SweepEnd::Failed(_)) | None => Exit::Invalid,
         Some(SweepEnd::Done) => match &capacity.answer {
             Some(Outcome::Limit { .. } | Outcome::NoLimit { .. }) => Exit::Passed,
             Some(Outcome::NoneSafe { .. }) => Exit::Failed,

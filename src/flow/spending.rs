@@ -9,9 +9,6 @@ use crate::measure::sample::Tokens;
 use crate::plan::{Ending, Stop};
 use crate::scenario::model::Budget;
 
-/// Cost is counted in millionths of a millionth of the currency.
-const PICO: f64 = 1e12;
-
 /// What may be used up, and what of it is.
 #[derive(Debug)]
 pub struct Spending {
@@ -70,10 +67,13 @@ impl Spending {
         Some(Permit { spending: self })
     }
 
-    fn end(&self, why: String) {
-        // What is used up second does not matter.
-        let _ = self.why.set(why);
-        self.used_up.cancel();
+    /// Ends the run where so many requests, or these tokens, use something up.
+    fn look(&self, ended: u64, tokens: Tokens) {
+        if let Err(why) = self.budget.after(ended, tokens) {
+            // What is used up second does not matter.
+            let _ = self.why.set(why);
+            self.used_up.cancel();
+        }
     }
 }
 
@@ -86,20 +86,14 @@ pub(super) struct Permit<'a> {
 impl Permit<'_> {
     /// The attempt has ended, and its response reported these tokens.
     pub(super) fn spend(self, tokens: Option<Tokens>) {
-        let Spending { budget, .. } = self.spending;
         let Some(spent) = tokens else { return };
-        if let Some(limit) = budget.tokens {
-            let more = spent.input.saturating_add(spent.output);
-            if add(&self.spending.tokens, more) >= limit {
-                self.spending.end(format!("the budget of {limit} tokens is used up"));
-            }
-        }
-        if let Some(limit) = budget.cost {
-            let sum = add(&self.spending.cost_pico, spent.cost_pico);
-            if sum as f64 / PICO >= limit {
-                self.spending.end(format!("the budget of {limit} for tokens is used up"));
-            }
-        }
+        let all = Tokens {
+            input: add(&self.spending.tokens, spent.input.saturating_add(spent.output)),
+            cost_pico: add(&self.spending.cost_pico, spent.cost_pico),
+            priced: 1,
+            ..Tokens::default()
+        };
+        self.spending.look(0, all);
     }
 }
 
@@ -112,10 +106,8 @@ fn add(sum: &AtomicU64, more: u64) -> u64 {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let Some(limit) = self.spending.budget.requests else { return };
-        if self.spending.ended.fetch_add(1, Ordering::AcqRel) + 1 == limit {
-            self.spending.end(format!("the budget of {limit} requests is used up"));
-        }
+        let ended = self.spending.ended.fetch_add(1, Ordering::AcqRel) + 1;
+        self.spending.look(ended, Tokens::default());
     }
 }
 

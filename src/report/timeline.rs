@@ -107,7 +107,9 @@ impl Timeline {
         let mut latency = Distribution::default();
         let mut users_before = 0;
         for (index, interval) in run.intervals.iter().enumerate() {
-            for (key, stored) in interval.response_times() {
+            // What was dropped never began, and so did not end.
+            for (key, stored) in interval.response_times().filter(|(key, _)| key.outcome.was_sent())
+            {
                 *timeline.ended.entry(key.phase).or_default() += stored.count;
             }
             let (from, to) = (interval.start.as_secs_f64(), interval.end.as_secs_f64());

@@ -185,7 +185,7 @@ pub struct UserFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SloFile {
-    /// `"p95 < 200ms"` for all steps, or `"predict: p95 < 200ms"` for one. Of times: p50 to p99.9,
+    /// `"p95 < 200ms"` for all steps, or `"predict: p95 < 200ms"` for one. Of times: p50 to p99.999,
     /// mean, min, max; of the response time, or of what stands before: service, first-byte, ttft,
     /// first-reasoning, inter-chunk, tpot, row (as in `"ttft p95 < 200ms"`). Per second: rps, rows,
     /// goodput, tokens (as in `"rps > 30"`). Shares: failures, failed rows, good (as in

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-use crate::measure::sample::StepId;
+use crate::measure::sample::{StepId, Tokens};
 use crate::schedule::{RateSpan, RateStage, Spread, Stage, show_duration};
 
 use serde::{Deserialize, Serialize};
@@ -277,6 +277,37 @@ pub struct Budget {
     pub tokens: Option<u64>,
     /// Cost in the currency of the price table, exceeded as tokens are.
     pub cost: Option<f64>,
+}
+
+impl Budget {
+    /// What is left once `requests` were made whose responses reported `used`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is used up, where something is.
+    pub fn after(&self, requests: u64, used: Tokens) -> Result<Budget, String> {
+        let mut left = *self;
+        if let Some(limit) = self.requests {
+            left.requests = Some(limit.saturating_sub(requests));
+            if left.requests == Some(0) {
+                return Err(format!("the budget of {limit} requests is used up"));
+            }
+        }
+        if let Some(limit) = self.tokens {
+            left.tokens = Some(limit.saturating_sub(used.input.saturating_add(used.output)));
+            if left.tokens == Some(0) {
+                return Err(format!("the budget of {limit} tokens is used up"));
+            }
+        }
+        if let Some(limit) = self.cost {
+            let rest = limit - used.cost().unwrap_or(0.0);
+            left.cost = Some(rest);
+            if rest <= 0.0 {
+                return Err(format!("the budget of {limit} for tokens is used up"));
+            }
+        }
+        Ok(left)
+    }
 }
 
 /// Load to use where the command line names none. At most one of users, stages, rate and rate stages

@@ -1,5 +1,6 @@
 //! Open load: when iterations are due, as a pure function of the load and the seed.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,13 +82,17 @@ impl Recorded {
         self.per_second.iter().map(|count| u64::from(*count)).sum()
     }
 
-    /// How many there are before `moment`, to the second.
-    fn before(&self, moment: Duration) -> u64 {
+    /// How many there are at least, and at most, before `moment`: the same number where moments are
+    /// known; else those of the seconds that were over, and of those that had begun.
+    fn before(&self, moment: Duration) -> RangeInclusive<u64> {
+        if !self.moments.is_empty() {
+            let known = self.moments.partition_point(|at| *at < moment) as u64;
+            return known..=known;
+        }
         let whole = moment.as_secs() as usize;
-        let seconds = self.per_second.iter().map(|count| u64::from(*count));
-        let part = seconds.clone().nth(whole).unwrap_or(0) as f64;
-        let within = part * Duration::from_nanos(moment.subsec_nanos().into()).as_secs_f64();
-        seconds.take(whole).sum::<u64>() + within as u64
+        let has_begun = usize::from(moment.subsec_nanos() > 0);
+        let first = |n: usize| self.per_second.iter().take(n).map(|n| u64::from(*n)).sum::<u64>();
+        first(whole)..=first(whole + has_begun)
     }
 }
 
@@ -140,15 +145,42 @@ impl OpenLoad {
         due.take_while(move |due| *due < end).take(most)
     }
 
-    /// Arrivals that are due before `moment`. For recorded arrivals of a run that was read back, to
-    /// the second.
-    pub fn due_before(&self, moment: Duration, seed: u64) -> u64 {
+    /// Arrivals that are due before `moment`: at least, and at most. The two differ for recorded
+    /// arrivals of a run that was read back, of which it is known only how many each second has.
+    pub fn due_before(&self, moment: Duration, seed: u64) -> RangeInclusive<u64> {
         match &self.arrivals {
-            Arrivals::Recorded(recorded) if recorded.moments.is_empty() => {
-                recorded.before(moment.min(self.duration)).min(self.iterations.unwrap_or(u64::MAX))
+            Arrivals::Recorded(recorded) => {
+                let most = self.iterations.unwrap_or(u64::MAX);
+                let (from, to) = recorded.before(moment.min(self.duration)).into_inner();
+                from.min(most)..=to.min(most)
             }
-            _ => self.arrivals(seed).take_while(|due| *due < moment).count() as u64,
+            Arrivals::Rates { .. } => {
+                let due = self.arrivals(seed).take_while(|due| *due < moment).count() as u64;
+                due..=due
+            }
         }
+    }
+
+    /// Arrivals per second that are planned on average between two moments, as far as the load's time
+    /// goes: the integral of the rate, whatever a Poisson process makes of it; recorded arrivals are
+    /// taken to be spread evenly over each second. `None` where there is no time between them.
+    pub fn planned_rate(&self, from: Duration, to: Duration) -> Option<f64> {
+        let length = to.checked_sub(from).filter(|length| !length.is_zero())?;
+        let up_to = |moment: Duration| {
+            let moment = moment.min(self.duration).as_secs_f64();
+            match &self.arrivals {
+                Arrivals::Rates { stages, .. } => {
+                    Curve::of(stages).pieces.map(|piece| piece.within(moment)).sum::<f64>()
+                }
+                Arrivals::Recorded(Recorded { per_second, .. }) => {
+                    let seconds = (0..).zip(per_second);
+                    seconds
+                        .map(|(at, n)| f64::from(*n) * (moment - f64::from(at)).clamp(0.0, 1.0))
+                        .sum()
+                }
+            }
+        };
+        Some((up_to(to) - up_to(from)) / length.as_secs_f64())
     }
 }
 
@@ -206,15 +238,13 @@ impl Curve {
             }
             rate = to;
         }
-        let mut pieces = pieces.into_iter();
-        let now = pieces.next();
-        Curve { pieces, now }
+        Curve { pieces: pieces.into_iter(), now: None }
     }
 
     /// The last moment at which the integral is `value`; `None` where it never gets beyond it.
     fn reaches(&mut self, value: f64) -> Option<Duration> {
-        while self.now?.after() <= value {
-            self.now = self.pieces.next();
+        while self.now.is_none_or(|piece| piece.after() <= value) {
+            self.now = Some(self.pieces.next()?);
         }
         let piece = self.now?;
         let nanoseconds = (piece.begin + piece.until(value - piece.before)) * 1e9;
@@ -223,6 +253,13 @@ impl Curve {
 }
 
 impl Piece {
+    /// The integral over what of this piece is before `moment`, in seconds since the start.
+    fn within(&self, moment: f64) -> f64 {
+        let passed = (moment - self.begin).clamp(0.0, self.length);
+        let slope = (self.end_rate - self.rate) / self.length;
+        passed * (self.rate + slope * passed / 2.0)
+    }
+
     /// The integral from the start to the end of this piece.
     fn after(&self) -> f64 {
         self.before + (self.rate + self.end_rate) / 2.0 * self.length

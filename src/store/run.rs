@@ -4,6 +4,7 @@ use crate::measure::distribution::Damaged;
 use crate::measure::interval::{ErrorKey, ErrorRecord, Interval};
 use crate::measure::ledger::Ledger;
 use crate::measure::resource::{Observed, ResourceSample};
+use crate::measure::sample::Tokens;
 use crate::measure::summary::{MeasuredWindow, Merged, Summary};
 
 use super::entry::{End, Event, Start, StoredInterval};
@@ -59,6 +60,15 @@ impl Run {
     /// Totals of the whole run.
     pub fn ledger(&self) -> Ledger {
         self.intervals.last().map(|interval| interval.ledger).unwrap_or_default()
+    }
+
+    /// Tokens of the whole run, as its responses reported them.
+    pub fn tokens(&self) -> Tokens {
+        let mut sum = Tokens::default();
+        for (_, _, traffic) in self.intervals.iter().flat_map(|interval| &interval.traffic) {
+            sum += traffic.tokens;
+        }
+        sum
     }
 
     /// All errors of the whole run, by class.

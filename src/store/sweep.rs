@@ -123,6 +123,8 @@ pub enum SweepEnd {
     Interrupted,
     /// SIGTERM or SIGHUP.
     Terminated,
+    /// What it may use up is used up: which budget.
+    Budget(String),
     /// Something else, in words.
     Failed(String),
 }

@@ -12,7 +12,7 @@ use gander::measure::sample::{Bytes, Offset, Outcome, Sample, StepId};
 use gander::measure::summary::MeasuredWindow;
 use gander::measure::validity::Validity;
 use gander::plan::{PlanRecord, StepRecord, Stop, TargetRecord, TransactionRecord, UserRecord};
-use gander::schedule::{ClosedLoad, LoadModel, Stage};
+use gander::schedule::{Arrivals, ClosedLoad, LoadModel, OpenLoad, Rate, RateStage, Spread, Stage};
 use gander::store::entry::{End, Environment, Event, SCHEMA_VERSION, Start, StoredInterval};
 use gander::store::run::Run;
 use rand::{Rng, RngExt, SeedableRng};
@@ -45,6 +45,8 @@ pub struct Scene {
     pub target_is_known: bool,
     pub steps: Vec<(&'static str, &'static str, &'static str, u32)>,
     pub events: Vec<(f64, &'static str)>,
+    /// The load, where it is an open one.
+    pub open: Option<OpenLoad>,
 }
 
 impl Default for Scene {
@@ -69,6 +71,7 @@ impl Default for Scene {
                 ("health", "GET", "/health", 1),
             ],
             events: vec![],
+            open: None,
         }
     }
 }
@@ -159,14 +162,17 @@ impl Scene {
                 moments.next_if(|(moment, ..)| *moment < at(second))
             {
                 let (sample, failure) = &samples[index];
-                if begins {
+                let why = failure.as_ref().map_or(Why::default(), |failure| Why {
+                    status: failure.status,
+                    message: &failure.message,
+                });
+                if begins && sample.outcome == Outcome::Dropped {
+                    recorder.drop_request(sample, why);
+                    recorder.drop_iteration(sample.scheduled, 0);
+                } else if begins {
                     recorder.begin_iteration();
                     in_flight[index] = Some(recorder.begin());
                 } else if let Some(guard) = in_flight[index].take() {
-                    let why = failure.as_ref().map_or(Why::default(), |failure| Why {
-                        status: failure.status,
-                        message: &failure.message,
-                    });
                     guard.finish(sample, why);
                     let is_ok = sample.outcome.is_success();
                     recorder.end_iteration(if is_ok {
@@ -279,17 +285,20 @@ impl Scene {
                     })
                     .collect(),
                 slos: vec![],
-                load: LoadModel::Closed(ClosedLoad {
-                    stages: vec![Stage {
-                        users: self.users,
-                        ramp: secs(2.0),
-                        hold: secs(self.seconds - 2.0),
-                    }],
-                    warm_up: secs(self.warm_up),
-                    cool_down: secs(self.cool_down),
-                    iterations: None,
-                    drain: secs(5.0),
-                }),
+                load: match &self.open {
+                    Some(load) => LoadModel::Open(load.clone()),
+                    None => LoadModel::Closed(ClosedLoad {
+                        stages: vec![Stage {
+                            users: self.users,
+                            ramp: secs(2.0),
+                            hold: secs(self.seconds - 2.0),
+                        }],
+                        warm_up: secs(self.warm_up),
+                        cool_down: secs(self.cool_down),
+                        iterations: None,
+                        drain: secs(5.0),
+                    }),
+                },
                 target: TargetRecord {
                     url: "http://127.0.0.1:8000".to_owned(),
                     origin: if self.target_is_known {
@@ -430,6 +439,45 @@ pub fn single() -> (Run, Assessment) {
     }
     .run();
     let assessment = assess(&run, &[], &[]);
+    (run, assessment)
+}
+
+/// Open load whose rate rises and then stays, as the service allows; for three seconds it does not,
+/// and what finds no place is dropped.
+pub fn open() -> (Run, Assessment) {
+    let secs = Duration::from_secs;
+    let stage = |per_second, ramp, hold| RateStage {
+        rate: Rate { per_second },
+        ramp: secs(ramp),
+        hold: secs(hold),
+    };
+    let load = OpenLoad {
+        arrivals: Arrivals::Rates {
+            stages: vec![stage(20.0, 0, 10), stage(60.0, 10, 10)],
+            spread: Spread::Constant,
+        },
+        duration: secs(30),
+        warm_up: secs(5),
+        cool_down: secs(2),
+        iterations: None,
+        max_in_flight: 30,
+        drain: secs(5),
+    };
+    let run = Scene {
+        rps: |moment| 20.0 + 4.0 * (moment - 10.0).clamp(0.0, 10.0),
+        median_ms: |moment| if (22.0..25.0).contains(&moment) { 400.0 } else { 110.0 },
+        fails: Box::new(|number, moment| {
+            ((22.5..25.0).contains(&moment) && number % 3 == 0).then(|| Failure {
+                outcome: Outcome::Dropped,
+                status: None,
+                message: "no place among 30 in flight".to_owned(),
+            })
+        }),
+        open: Some(load),
+        ..Scene::default()
+    }
+    .run();
+    let assessment = assess(&run, &[], &[("predict: p95 < 500ms", "438 ms", Ruling::Passed)]);
     (run, assessment)
 }
 

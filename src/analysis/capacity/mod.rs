@@ -12,7 +12,8 @@ use crate::stats::usl;
 use crate::store::run::Run;
 use crate::store::sweep::{Dimension, PointRecord, SweepEnd, SweepRecord};
 
-use super::{Assessment, Ruling, Verdict, verdicts};
+use super::verdicts::{self, Times};
+use super::{Assessment, Ruling, Verdict};
 use search::{Judged, Ladder, Next, Outcome, Tried, next};
 
 /// A gain in throughput that is worth a recommendation.
@@ -72,7 +73,8 @@ impl Point {
         let reasons = reasons.iter().filter(|reason| !undecided.contains(reason));
         let partial = match &run.end {
             None => Some(Stop::Failed),
-            Some(end) => Some(end.stop).filter(|stop| !stop.is_planned()),
+            // What is left of a sweep's budget is no length that was planned for a point.
+            Some(end) => Some(end.stop).filter(|s| !s.is_planned() || *s == Stop::Budget),
         };
         Point {
             record,
@@ -93,9 +95,14 @@ impl Point {
         }
     }
 
-    /// Whether nothing succeeded.
+    /// Whether requests ended, and none of them succeeded.
     pub fn only_failures(&self) -> bool {
-        self.figures.failed == self.figures.count
+        self.figures.count > 0 && self.figures.failed == self.figures.count
+    }
+
+    /// Whether a request succeeded.
+    pub fn has_successes(&self) -> bool {
+        self.figures.count > self.figures.failed
     }
 
     /// Whether its figures may be used.
@@ -107,7 +114,7 @@ impl Point {
     pub fn judged(&self) -> Judged {
         let any = |ruling| self.verdicts.iter().any(|verdict| verdict.ruling == ruling);
         // A target that answers nothing needs no percentile to be judged.
-        if self.partial.is_none() && self.figures.failed > 0 && self.only_failures() {
+        if self.partial.is_none() && self.only_failures() {
             return Judged::Broke;
         }
         match (self.is_valid(), any(Ruling::Failed), any(Ruling::Unknown)) {
@@ -122,7 +129,7 @@ impl Point {
 fn lengthen(until: &[Slo], assessment: &Assessment) -> f64 {
     let factors = until.iter().filter_map(|slo| {
         let Measure::Percentile(percentile) = slo.measure else { return None };
-        let times = assessment.merged.successes(slo.step, Metric::ResponseTime);
+        let times = Times::of(slo, &assessment.merged).distribution;
         Some(samples_needed(percentile / 100.0) as f64 / times.count() as f64)
     });
     factors.fold(0.0, f64::max)

@@ -76,7 +76,12 @@ impl Args for SweepArgs {
                 text(arg, "LIST", "Users of each point: 1,2,5,10 or 5..50/5")
             })
             .mut_arg("stages", |arg| arg.hide(true))
-            .mut_arg("duration", |arg| arg.help("Measured time of each point [default: 10s]"))
+            .mut_arg("duration", |arg| {
+                arg.help(
+                    "Measured time of each point [default: 10s; where settings of the service alone are \
+                     swept, the scenario's]",
+                )
+            })
             .mut_arg("service", |arg| {
                 arg.help(
                     "Setting of the reference service, as engine=blocking; several values, as \
@@ -122,11 +127,22 @@ impl SweepArgs {
         }
         let default = if until.is_empty() { 1 } else { CONFIRMATIONS };
         let trials = self.matches.get_one::<u32>("trials").copied().unwrap_or(default);
-        let output = self.point(&axes, &first(&axes), None)?.load.output();
+        let load = self.point(&axes, &first(&axes), None)?.load;
+        let output = load.output();
+        // Where loads are swept, they take the place of the scenario's load, its duration included.
+        let sweeps_load = axes.iter().any(|axis| !matches!(axis.dimension, Dimension::Service(_)));
+        let is_given = ["duration", "iterations", "rows", "arrivals_file"];
+        let is_given = is_given.into_iter().any(|id| self.text(id).is_some());
+        let default = match sweeps_load {
+            true => !is_given,
+            false => !load.say_how_long()?,
+        };
+        let default = default.then_some(DEFAULT_DURATION);
         let of = axes.clone();
         let plan = move |at: &[String], longer: Option<Duration>| {
-            let words = self.words(&of, at, longer);
-            let args = self.point(&of, at, longer)?;
+            let length = longer.or(default);
+            let words = self.words(&of, at, length);
+            let args = self.point(&of, at, length)?;
             args.load.plan(words.iter().map(|w| mock_server::config::concealed(w)).collect())
         };
         sweep(Sweep { axes, until, trials, resolution, plan: Box::new(plan), command_line }, output)
@@ -177,16 +193,16 @@ impl SweepArgs {
         &self,
         axes: &[Axis],
         at: &[String],
-        longer: Option<Duration>,
+        length: Option<Duration>,
     ) -> Result<PointArgs, Error> {
-        let words = self.words(axes, at, longer);
+        let words = self.words(axes, at, length);
         PointArgs::try_parse_from(&words[1..])
             .map_err(|error| Error::Diagnosed(error.to_string().trim_end().to_owned()))
     }
 
     /// The command line of `gander load` for one point: everything that was given, with the values of
-    /// this point in place of the swept ones.
-    fn words(&self, axes: &[Axis], at: &[String], longer: Option<Duration>) -> Vec<String> {
+    /// this point in place of the swept ones, and `length` in place of the duration, where it is said.
+    fn words(&self, axes: &[Axis], at: &[String], length: Option<Duration>) -> Vec<String> {
         let mut words = vec!["gander".to_owned(), "load".to_owned()];
         let swept = |dimension: &Dimension| {
             axes.iter().zip(at).find(|(axis, _)| axis.dimension == *dimension).map(|(_, v)| v)
@@ -220,9 +236,8 @@ impl SweepArgs {
             }
         }
         let given = self.text("duration").and_then(|text| duration(&text).ok());
-        let unlimited = self.text("iterations").is_none() && self.text("rows").is_none();
-        let length = longer.or(given).or(Some(DEFAULT_DURATION).filter(|_| unlimited));
-        words.extend(length.map(|length| format!("--duration={}", show_duration(length))));
+        words
+            .extend(length.or(given).map(|length| format!("--duration={}", show_duration(length))));
         words
     }
 

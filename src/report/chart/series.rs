@@ -9,6 +9,7 @@ use crate::report::format;
 use crate::report::model::Chart;
 use crate::report::resources::cpu_spans;
 use crate::report::timeline::{Bin, Timeline};
+use crate::schedule::OpenLoad;
 use crate::store::run::Run;
 
 use super::plot::{Marker, Panel, Plot, Point, Series, Shape, palette, ticks_of};
@@ -151,14 +152,15 @@ fn failures(axis: &TimeAxis, time: &Timeline) -> Panel {
     panel("Failed/s", QUARTER, scale_of(&bars, 1.0, QUARTER), bars)
 }
 
-/// Requests a second and active users over time, or iterations in flight in open load. `None` where
-/// nothing was recorded.
+/// Requests a second and active users over time; in open load, iterations in flight, and how many
+/// were planned to start each second. `None` where nothing was recorded.
 pub fn throughput(
     time: &Timeline,
     window: MeasuredWindow,
     flag: Option<&str>,
-    is_open: bool,
+    open: Option<&OpenLoad>,
 ) -> Option<Chart> {
+    let is_open = open.is_some();
     let (one, many, title, active) = match is_open {
         true => ("iteration in flight", "in flight", "In flight", "iterations in flight"),
         false => ("user", "users", "Users", "users active"),
@@ -166,12 +168,15 @@ pub fn throughput(
     let axis = TimeAxis::up_to(time.end());
     let rates = || time.bins.iter().filter_map(|bin| bin.rate(bin.ok + bin.failed));
     let fastest = rates().reduce(f64::max)?;
-    let mut rps = vec![series(
+    // Below what was answered: where both are the same, that is what is seen.
+    let mut rps: Vec<Series> =
+        open.map(|load| planned(&axis, time, window, load)).into_iter().collect();
+    rps.push(series(
         "successful",
         Stroke { colour: palette::BLUE, width: 2.2, dash: "" },
         Shape::Line,
         axis.points(&time.bins, |bin| bin.rate(bin.ok)),
-    )];
+    ));
     if time.bins.iter().any(|bin| bin.failed > 0) {
         let stroke = Stroke { colour: palette::VERMILLION, width: 2.0, dash: "2 3" };
         let points = axis.points(&time.bins, |bin| bin.rate(bin.failed));
@@ -197,12 +202,25 @@ pub fn throughput(
     ));
     plot.panels.push(panel(title, HALF - 40.0, users_scale, users));
     let alt = format!(
-        "Lines of successful and failed requests a second, and of {}. At most {} requests a second and {}.",
+        "Lines of successful and failed requests a second, {}and of {}. At most {} requests a second and {}.",
+        if is_open { "of the iterations that were planned to start each second, " } else { "" },
         if is_open { active } else { "active users" },
         format::rate(fastest),
         format::counted(u64::from(most_users), one, if is_open { active } else { many }),
     );
     Some(chart(plot, "throughput", flag, alt))
+}
+
+/// Iterations that were planned to start each second.
+fn planned(axis: &TimeAxis, time: &Timeline, window: MeasuredWindow, load: &OpenLoad) -> Series {
+    let began = window.start.as_secs_f64() - load.warm_up.as_secs_f64();
+    let since = |moment: f64| Duration::from_secs_f64((moment - began).max(0.0));
+    let bins: Vec<Bin> =
+        time.bins.iter().filter(|bin| since(bin.from) < load.duration).cloned().collect();
+    let points = axis
+        .points(&bins, |bin| load.planned_rate(since(bin.from), since(bin.to).min(load.duration)));
+    let stroke = Stroke { colour: palette::ORANGE, width: 3.0, dash: "7 3" };
+    series("planned iterations", stroke, Shape::Line, points)
 }
 
 /// CPU and memory of the target and of gander over time. `None` where neither was measured.

@@ -18,7 +18,10 @@ pub fn charts(source: &Source<'_>) -> Section {
         }
     };
     let (window, flag) = (source.window(), source.flag());
-    let is_open = matches!(source.load(), LoadModel::Open(_));
+    let open = match source.load() {
+        LoadModel::Open(load) => Some(load),
+        LoadModel::Closed(_) => None,
+    };
     let times = source.assessment.merged.successes(None, Metric::ResponseTime);
     let charts = [
         (
@@ -29,10 +32,7 @@ pub fn charts(source: &Source<'_>) -> Section {
             chart::distribution(&times, flag),
             "No request succeeded in the measured part: no distribution of response times.",
         ),
-        (
-            chart::throughput(timeline, window, flag, is_open),
-            "Nothing was recorded: no throughput.",
-        ),
+        (chart::throughput(timeline, window, flag, open), "Nothing was recorded: no throughput."),
         (
             chart::resources(source.run, window, flag),
             "Neither the CPU nor the memory of the target or of gander was measured.",

@@ -7,6 +7,7 @@ use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
 use crate::measure::sample::Outcome;
 use crate::measure::summary::Latency;
+use crate::plan::Stop;
 use crate::report::format;
 use crate::report::model::{Block, Column, Section, Table, Text, Tone};
 use crate::schedule::{LoadModel, OpenLoad};
@@ -116,10 +117,17 @@ fn arrivals(source: &Source<'_>, load: &OpenLoad) -> String {
         None if load.iterations.is_none() => load.duration,
         _ => lasted + load.cool_down,
     };
-    let planned = load.due_before(lasted, source.plan().seed);
+    let planned = match (load.iterations, source.run.end.as_ref().map(|end| end.stop)) {
+        (Some(iterations), Some(Stop::Iterations)) => iterations..=iterations,
+        _ => load.due_before(lasted, source.plan().seed),
+    };
+    let (fewest, planned) = planned.into_inner();
+    let in_words = match fewest == planned {
+        true => format::count(planned),
+        false => format!("{} to {}", format::count(fewest), format::count(planned)),
+    };
     let begun = format!(
-        "{} planned, {} begun, {} dropped",
-        format::count(planned),
+        "{in_words} planned, {} begun, {} dropped",
         format::count(ledger.iterations_started),
         format::count(ledger.iterations_dropped)
     );

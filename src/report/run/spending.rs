@@ -1,6 +1,5 @@
 //! What of the budget was used up.
 
-use crate::measure::sample::Tokens;
 use crate::report::format;
 use crate::report::model::{Cell, Column, Section, Table, Text, Tone};
 use crate::scenario::model::Budget;
@@ -16,10 +15,7 @@ pub fn budget(source: &Source<'_>, notes: &mut Notes) -> Section {
         return section;
     }
     let ledger = source.run.ledger();
-    let mut used = Tokens::default();
-    for (_, _, traffic) in source.run.intervals.iter().flat_map(|interval| &interval.traffic) {
-        used += traffic.tokens;
-    }
+    let used = source.run.tokens();
     let mut table = Table::new([
         Column::words("Budget"),
         Column::figures("Limit"),

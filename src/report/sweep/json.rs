@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `scenario`, `started_at` | what was swept |
 //! | `axes` | a list of `dimension` and `values`, the first in the law's place of N |
-//! | `end` | `done`, `interrupted`, `terminated`, `dead` or `failed` with what was seen, or `killed` |
+//! | `end` | `done`, `interrupted`, `terminated`; `dead`, `budget` or `failed` with what was seen; or `killed` |
 //! | `answer` | of a search: `found` (`limit`, `no_limit`, `none_safe`, `unclear`) and its loads; else `null` |
 //! | `groups` | a list of `other` (value of the second axis), `levels`, `fit`, `not_fitted`, `recommended` |
 //! | `points` | every run: `at`, `trial`, `stage`, `folder`, `valid`, `reasons`, `verdicts` and figures |
@@ -40,19 +40,25 @@ fn of(of: &Of) -> Value {
 
 fn answer(outcome: &Outcome) -> Value {
     match outcome {
-        Outcome::Limit { safe, held, next, broke, always_broke, mixed, above } => json!({
-            "found": "limit",
+        Outcome::Limit { safe, held, next, broke, always_held, always_broke, mixed, above } => {
+            json!({
+                "found": "limit",
+                "safe": safe,
+                "held": of(held),
+                "next": next,
+                "broke": of(broke),
+                "always_held": always_held,
+                "always_broke": always_broke,
+                "held_and_broke": mixed,
+                "held_above": above,
+            })
+        }
+        Outcome::NoLimit { safe, held, mixed } => json!({
+            "found": "no_limit",
             "safe": safe,
             "held": of(held),
-            "next": next,
-            "broke": of(broke),
-            "always_broke": always_broke,
             "held_and_broke": mixed,
-            "held_above": above,
         }),
-        Outcome::NoLimit { safe, held } => {
-            json!({ "found": "no_limit", "safe": safe, "held": of(held) })
-        }
         Outcome::NoneSafe { smallest, broke } => {
             json!({ "found": "none_safe", "smallest": smallest, "broke": of(broke) })
         }

@@ -26,7 +26,7 @@ pub fn build(record: &SweepRecord, capacity: &Capacity) -> Report {
         provenance(record),
     ]);
     let mut subtitle: Vec<Text> = Vec::new();
-    subtitle.extend(capacity.answer.iter().flat_map(|answer| words::answer(record, answer)));
+    subtitle.extend(words::answer(record, capacity));
     subtitle.extend(words::end(record));
     subtitle.push(what(record));
     Report {

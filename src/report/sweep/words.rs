@@ -1,9 +1,10 @@
 //! What a sweep found, in sentences.
 
 use crate::analysis::capacity::search::{Of, Outcome};
-use crate::analysis::capacity::{Gain, Group};
+use crate::analysis::capacity::{Capacity, Gain, Group, PointFigures};
 use crate::report::format;
 use crate::report::model::{Text, Tone};
+use crate::scenario::slo::{Measure, Slo};
 use crate::stats::bootstrap::Interval;
 use crate::stats::usl::Fit;
 use crate::store::sweep::{Dimension, SweepEnd, SweepRecord};
@@ -40,35 +41,75 @@ fn trials(of: &Of) -> String {
     format!("{} of {}", of.did, format::counted(u64::from(of.all), "trial", "trials"))
 }
 
+/// How sure it is that a load holds.
+fn tone(held: &Of) -> Tone {
+    if held.did == held.all { Tone::Good } else { Tone::Warning }
+}
+
+/// Loads that held in some runs and broke in others, where there are any.
+fn not_sharp(record: &SweepRecord, mixed: &[f64]) -> Option<Text> {
+    (!mixed.is_empty()).then(|| {
+        Text::emphasis(Tone::Warning, "Not sharp:")
+            .plain(format!(" {} held in some runs and broke in others.", loads(record, mixed)))
+    })
+}
+
+/// Adds to the answer `safe` what share of the requests failed at that load, where any did: the rules
+/// may say nothing of it.
+fn with_failures(answer: Text, record: &SweepRecord, capacity: &Capacity, safe: f64) -> Text {
+    let mut levels = capacity.groups.iter().flat_map(|group| &group.levels);
+    let level = levels.find(|level| level.number == Some(safe) && level.figures.failed > 0);
+    let Some(PointFigures { failed, count, .. }) = level.map(|level| level.figures) else {
+        return answer;
+    };
+    let share = format::share(failed as f64 / count as f64);
+    let bounds =
+        |slo: &Slo| matches!(slo.measure, Measure::Failures | Measure::FailedRows | Measure::Good);
+    let why = match record.until.iter().any(bounds) {
+        true => "",
+        false => ": no rule of this search bounds failures",
+    };
+    answer.plain("; ").strong(Tone::Warning, format!("{share} of its requests failed")).plain(why)
+}
+
+/// The largest load below the answer that always held, and the smallest that always broke.
+fn interval(always_held: Option<f64>, always_broke: Option<f64>) -> Text {
+    Text::from(match (always_held, always_broke) {
+        (Some(low), Some(high)) => format!(
+            "Its interval: [{low}, {high}], from the largest load that held in all its runs to the \
+             smallest that broke in all of them."
+        ),
+        (Some(low), None) => format!(
+            "Its interval begins at {low}; no load broke in all its runs, so that it has no upper end."
+        ),
+        (None, Some(high)) => format!(
+            "Its interval ends at {high}; no load held in all its runs, so that it has no lower end."
+        ),
+        (None, None) => {
+            "It has no interval: no load held in all its runs, or broke in all of them.".to_owned()
+        }
+    })
+}
+
 /// The answer of a search in a line, and what else must be known of it.
-pub fn answer(record: &SweepRecord, outcome: &Outcome) -> Vec<Text> {
+pub fn answer(record: &SweepRecord, capacity: &Capacity) -> Vec<Text> {
+    let Some(outcome) = &capacity.answer else { return Vec::new() };
     match outcome {
-        Outcome::Limit { safe, held, next, broke, always_broke, mixed, above } => {
-            let tone = if held.did == held.all { Tone::Good } else { Tone::Warning };
-            let mut lines = vec![
-                Text::from("Max safe load: ").strong(tone, load(record, *safe)).plain(format!(
+        Outcome::Limit { safe, held, next, broke, always_held, always_broke, mixed, above } => {
+            let answer = Text::from("Max safe load: ")
+                .strong(tone(held), load(record, *safe))
+                .plain(format!(
                     " (confirmed in {}; {} broke {} in {})",
                     trials(held),
                     load(record, *next),
                     rules(record),
                     trials(broke),
-                )),
-                Text::from(match always_broke {
-                    Some(high) => format!(
-                        "Its interval: [{safe}, {high}], from the largest load that held in all its runs \
-                         to the smallest that broke in all of them."
-                    ),
-                    None => format!(
-                        "Its interval begins at {safe}; no load broke in all its runs, so that it has no upper end."
-                    ),
-                }),
+                ));
+            let mut lines = vec![
+                with_failures(answer, record, capacity, *safe),
+                interval(*always_held, *always_broke),
             ];
-            if !mixed.is_empty() {
-                lines.push(Text::emphasis(Tone::Warning, "Not sharp:").plain(format!(
-                    " {} held in some runs and broke in others.",
-                    loads(record, mixed)
-                )));
-            }
+            lines.extend(not_sharp(record, mixed));
             if !above.is_empty() {
                 lines.push(Text::emphasis(Tone::Warning, "Not monotone:").plain(format!(
                     " {} held in at least one run, although a smaller load broke.",
@@ -77,18 +118,20 @@ pub fn answer(record: &SweepRecord, outcome: &Outcome) -> Vec<Text> {
             }
             lines
         }
-        Outcome::NoLimit { safe, held } => vec![
-            Text::from("No limit found: ")
-                .strong(Tone::Good, load(record, *safe))
-                .plain(format!(", the largest load of this sweep, held in {}.", trials(held))),
-        ],
+        Outcome::NoLimit { safe, held, mixed } => {
+            let answer = Text::from("No limit found: ")
+                .strong(tone(held), load(record, *safe))
+                .plain(format!(", the largest load of this sweep, held in {}", trials(held)));
+            let mut lines = vec![with_failures(answer, record, capacity, *safe)];
+            lines.extend(not_sharp(record, mixed));
+            lines
+        }
         Outcome::NoneSafe { smallest, broke } => {
             vec![Text::emphasis(Tone::Bad, "No safe load:").plain(format!(
-                " even {} broke {} in {} of {}.",
+                " even {} broke {} in {}.",
                 load(record, *smallest),
                 rules(record),
-                broke.did,
-                format::counted(u64::from(broke.all), "run", "runs"),
+                trials(broke),
             ))]
         }
         Outcome::Unclear { why, safe } => {
@@ -112,6 +155,9 @@ pub fn end(record: &SweepRecord) -> Option<Text> {
         Some(SweepEnd::Dead(seen)) => {
             Text::emphasis(Tone::Bad, "Stopped early, the target is dead:")
                 .plain(format!(" {seen}"))
+        }
+        Some(SweepEnd::Budget(why)) => {
+            Text::emphasis(Tone::Warning, "Ended by its budget:").plain(format!(" {why}"))
         }
         Some(SweepEnd::Failed(why)) => {
             Text::emphasis(Tone::Bad, "Stopped early:").plain(format!(" {why}"))

@@ -863,6 +863,34 @@ fn variants_and_settings_are_laid_over_the_file() {
     assert_eq!(slow.variant.as_deref(), Some("slow"));
 }
 
+/// A text may stand for a table: what is laid over one key of it keeps what the text said.
+#[test]
+fn settings_below_a_text_keep_what_it_stands_for() {
+    let folder = Folder::new();
+    folder.write(
+        "laid.toml",
+        "service = { name = \"inference\", latency = \"90ms\" }\nrows = \"row\"\n[data]\nrow = [1, 2, 3]\n\
+         [[step]]\nname = \"a\"\npost = \"/\"\njson = { rows = \"x\", n = \"{{ rows | length }}\" }\n\
+         extract = { found = \"b\" }\n",
+    );
+    let with = |settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(|text| (*text).to_owned()).collect();
+        let overlay = Overlay::new(None, &settings).unwrap();
+        Scenario::load_with("laid", &folder.place, &overlay)
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let laid = with(&["rows.batch=2", "service.latency.per_item=1ms"]);
+    assert_eq!((laid.rows.as_deref(), laid.rows_at_once()), (Some("row"), Some(2)));
+    let options = &laid.service.as_ref().unwrap().options;
+    assert_eq!(options["latency.base"], "90ms", "{options:?}");
+    // Elsewhere a text stands for no table, and gives way.
+    let replaced =
+        with(&["rows.batch=2", "step.a.json.rows.batch=2", "step.a.extract.found.header=\"x\""]);
+    let inputs = replaced.data.feeder(1).iteration(0, 0, 0);
+    let sent = replaced.steps[0].template.render(&inputs).unwrap();
+    assert_eq!(&sent.body[..], br#"{"n":2,"rows":{"batch":2}}"#);
+}
+
 fn user_with(weights: &[u32]) -> User {
     let mut text = "[[user]]\nname = \"u\"\n".to_owned();
     for (number, weight) in weights.iter().enumerate() {

@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use gander::commands::scenario as command;
+use gander::measure::sample::Offset;
 use gander::scenario::Scenario;
+use gander::scenario::answer::Answer;
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use serde_json::json;
@@ -299,6 +301,43 @@ fn no_template_reads_a_variable_that_is_not_written_out() {
                 .unwrap()
         });
         assert!(!format!("{sent:?}").contains(PART), "{body}: {sent:?}");
+    }
+}
+
+/// A message cuts what the target says. A value that the cut would go through must not be left in part.
+#[test]
+fn a_cut_leaves_no_part_of_a_value() {
+    let step = "post = \"/\"\nbody = \"{{ env.CANARY }}\"\nstream = true\nfor_each = \"n\"\n\
+                [data]\nn = [1]";
+    let scenario = loaded_with(step, &[("CANARY", "hunter2-canary")]);
+    let step = &scenario.steps[0];
+    let inputs = scenario.data.feeder(1).iteration(0, 0, 0);
+    for before in 0..130 {
+        let said = format!("{}hunter2-canary, and more", "x".repeat(before));
+        let error = json!({ "error": { "message": said, "code": said } }).to_string();
+        let text = json!({ "error": said }).to_string();
+        for data in [error, text, json!({ "error": [said] }).to_string(), format!("{{{said}")] {
+            let rules = step.stream.as_ref().unwrap();
+            let streamed = rules.read([(Offset(1), data.as_str())].into_iter());
+            let headers = HeaderMap::new();
+            let answer = Answer::new(200, &headers, b"", Some(&streamed));
+            let why = step.accept(&answer, &inputs).unwrap_err().to_string();
+            assert!(!why.contains("hun"), "{why}");
+        }
+        let answer = Answer::new(200, &HeaderMap::new(), said.as_bytes(), None);
+        let why = step.accept(&answer, &inputs).unwrap_err().to_string();
+        assert!(!why.contains("hun"), "{why}");
+    }
+    for before in 0..60 {
+        let element = format!("{}hunter2-canary, and more", "x".repeat(before));
+        let step = format!(
+            "get = \"/{{{{ env.CANARY }}}}\"\nfor_each = \"n\"\n[data]\nn = [ {{ name = \"{element}\" }} ]"
+        );
+        let scenario = loaded_with(&step, &[("CANARY", "hunter2-canary")]);
+        let inputs = scenario.data.feeder(1).iteration(0, 0, 0);
+        let fan_out = scenario.steps[0].fan_out.as_ref().unwrap();
+        let label = inputs.fan(fan_out).unwrap()[0].label(scenario.redactions());
+        assert!(!label.contains("hun"), "{label}");
     }
 }
 

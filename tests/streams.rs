@@ -113,6 +113,11 @@ fn each_way_to_break_a_stream_has_its_outcome() {
         ("invalid-utf8", "malformed", "is no UTF-8"),
         ("missing-fields", "check_failed", "has content"),
         ("wrong-content-type", "check_failed", "text/event-stream"),
+        (
+            "error-event",
+            "check_failed",
+            "an error in event 4: The server had an error. (server_error)",
+        ),
     ] {
         let service = llm(&format!("{STEADY}\nfaults = [{{ kind = \"{fault}\", every = 2 }}]"));
         let gander = Gander::new();
@@ -121,6 +126,9 @@ fn each_way_to_break_a_stream_has_its_outcome() {
         let all = &summary["total"];
         assert_eq!(all["ok"], 2, "{fault}: {}", summary["errors"]);
         assert_eq!(all["outcomes"][outcome], 2, "{fault}: {}", summary["errors"]);
+        let ledger = service.ledger();
+        assert_eq!((ledger.requests.accepted, ledger.faults[fault]), (4, 2));
+        assert_eq!(summary["ledger"]["sent"], 4);
         let told = summary["errors"][0]["examples"].to_string();
         assert!(told.contains(says), "{fault}: {told}");
         // With half of the requests failed, the slower half has no answer.

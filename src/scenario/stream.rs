@@ -107,10 +107,9 @@ impl StreamProblem {
                     code.unwrap_or_default()
                 ))
             }
-            StreamProblem::Malformed { event, why, data } => Unexpected::Malformed(format!(
-                "event {event} is no JSON: {why}: {}",
-                excerpt(data)
-            )),
+            StreamProblem::Malformed { event, why, data } => {
+                Unexpected::Malformed(format!("event {event} is no JSON: {why}: {}", excerpt(data)))
+            }
         }
     }
 }

@@ -11,8 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use gander::commands::scenario as command;
 use gander::measure::sample::Offset;
-use gander::scenario::Scenario;
 use gander::scenario::answer::Answer;
+use gander::scenario::{Overlay, Scenario};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use serde_json::json;
@@ -225,7 +225,8 @@ fn check_shows_names_of_variables_in_place_of_values() {
             }
             let folder = folder_with(step, &[("CANARY", value)]);
             let mut out = Vec::new();
-            command::check(&folder.place, &["keyed".to_owned()], &mut out).unwrap();
+            command::check(&folder.place, &["keyed".to_owned()], &Overlay::default(), &mut out)
+                .unwrap();
             let out = String::from_utf8(out).unwrap();
             assert!(out.contains("[env CANARY]"), "{place}: {out}");
             for encoded in encodings(value) {
@@ -240,7 +241,7 @@ fn check_hides_headers_that_are_made_of_a_variable_in_other_ways() {
     let step = "get = \"/\"\nheaders = { a = \"{{ env.CANARY[:9] }}\", b = { env = \"TINY\" } }";
     let folder = folder_with(step, &[("CANARY", "canary-value"), ("TINY", "abc")]);
     let mut out = Vec::new();
-    command::check(&folder.place, &["keyed".to_owned()], &mut out).unwrap();
+    command::check(&folder.place, &["keyed".to_owned()], &Overlay::default(), &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     assert_eq!(out.matches("(from the environment, not shown)").count(), 2, "{out}");
     assert!(!out.contains("canary-v") && !out.contains("abc"), "{out}");
@@ -271,7 +272,12 @@ fn no_error_quotes_a_value() {
         for encoded in encodings("canary value\u{e9}") {
             assert!(!shown.contains(&encoded), "{step}: {shown}");
         }
-        let error = command::check(&folder.place, &["keyed".to_owned()], &mut Vec::new());
+        let error = command::check(
+            &folder.place,
+            &["keyed".to_owned()],
+            &Overlay::default(),
+            &mut Vec::new(),
+        );
         assert!(!error.unwrap_err().to_string().contains("canary"), "{step}");
     }
 }
@@ -324,7 +330,8 @@ fn a_cut_leaves_no_part_of_a_value() {
             let why = step.accept(&answer, &inputs).unwrap_err().to_string();
             assert!(!why.contains("hun"), "{why}");
         }
-        let answer = Answer::new(200, &HeaderMap::new(), said.as_bytes(), None);
+        let headers = HeaderMap::new();
+        let answer = Answer::new(200, &headers, said.as_bytes(), None);
         let why = step.accept(&answer, &inputs).unwrap_err().to_string();
         assert!(!why.contains("hun"), "{why}");
     }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mock_server::config::concealed;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{HttpOptions, HttpVersion};
@@ -113,7 +112,7 @@ impl Plan {
             budget: scenario.budget,
             prices: scenario.prices.clone(),
             variant: scenario.variant.clone(),
-            settings: scenario.settings.iter().map(|text| redact(&concealed(text))).collect(),
+            settings: scenario.shown_settings(),
             http: HttpRecord {
                 version: self.http.version,
                 shared: self.http.shared,

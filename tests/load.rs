@@ -118,6 +118,44 @@ fn iterations_are_done_exactly() {
     assert!(service.ledger().sockets.accepted <= 7 + 1);
 }
 
+/// Two connections carry everything, over both versions of HTTP; one more found the target there.
+#[test]
+fn shared_connections_are_as_many_as_was_asked_for() {
+    let _alone = one_at_a_time();
+    for version in ["--http2", ""] {
+        let service = Reference::inference(quick());
+        let gander = Gander::new();
+        let scenario = gander.scenario(BUSY);
+        let run = gander.run(&format!(
+            "{scenario} --users 8 --iterations 160 {version} --connections shared:2 --target {}",
+            service.url
+        ));
+        let (summary, ledger) = (run.summary(), service.ledger());
+        run.assert_passed_or_crowded();
+        assert_eq!(summary["total"]["ok"], 160);
+        assert_eq!(summary["http"]["shared"], 2);
+        assert_eq!(summary["total"]["connections_opened"], 2, "{version}");
+        assert_eq!((ledger.requests.accepted, ledger.sockets.accepted), (160, 2 + 1), "{version}");
+        // Over HTTP/1.1, a connection carries one request at a time; over HTTP/2, all eight are there.
+        assert_eq!(ledger.peak_in_flight > 2, version == "--http2", "{}", ledger.peak_in_flight);
+    }
+}
+
+#[test]
+fn values_that_options_do_not_take_are_told_with_those_that_they_do() {
+    for (option, says) in [
+        ("--connections shared:0", "is not a number of connections from 1 on, as in shared:20"),
+        ("--connections shard:2", "expected user, or shared:N, as shared:20"),
+        ("--insecure --ca-file ca.pem", "cannot be used with"),
+        ("--ca-file nowhere.pem --target https://localhost:9", "nowhere.pem"),
+        ("--max-body much", "invalid digit"),
+    ] {
+        let run = Gander::new().run(&format!("inference-single {option}"));
+        assert_eq!(run.code, 2, "{option}: {}", run.stderr);
+        assert!(run.stderr.contains(says), "{option}: {}", run.stderr);
+    }
+}
+
 #[test]
 fn the_warm_up_is_kept_out_of_the_figures_and_in_the_ledger() {
     let _alone = one_at_a_time();

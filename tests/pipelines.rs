@@ -419,6 +419,49 @@ fn a_row_without_one_of_its_outputs_failed() {
     assert!(failure["examples"][0].as_str().unwrap().contains("\"id\":\"p0"), "{failure}");
 }
 
+/// A scenario without data rows, whose responses carry some: what its other requests took is counted
+/// too, and a request that failed beside them is a failed row.
+#[test]
+fn requests_beside_those_that_carry_rows_are_counted() {
+    let _alone = one_at_a_time();
+    let scenario = r#"
+summary = "A plain step, then batches."
+[data]
+batch = [ [ { id = "a" }, { id = "b" } ], [ { id = "c" } ], [] ]
+[[step]]
+name = "health"
+get = "/health"
+[[step]]
+name = "batches"
+after = "health"
+for_each = "batch"
+post = "/rows"
+json = { state_id = "s-{{ iteration }}-{{ index }}", rows = "{{ batch }}" }
+[step.rows]
+at = "rows"
+failed = "_error.reason"
+[[step]]
+name = "again"
+after = "batches"
+get = "/health"
+"#;
+    // Of three batches in each iteration the first fails in the first iteration, the second in the
+    // third, and none of them ends its iteration.
+    let faults = Faults::new(vec![Rule::every(Kind::Status(500), 4)]).unwrap();
+    let settings = MultiQuery { faults, ..MultiQuery::default() };
+    let pipeline = Pipeline::new(Way::Service, llm(after(1), vec![]), settings);
+    let gander = Gander::new();
+    let file = gander.scenario(scenario);
+    let summary = pipeline.run(&format!("{file} --users 1 --iterations 4"));
+    let (rows, ledger) = (&summary["rows"], pipeline.service.as_ref().unwrap().ledger());
+    assert_eq!(rows["requests"], ledger.requests.accepted, "{rows}");
+    assert_eq!(rows["attempts"], ledger.requests.accepted, "{rows}");
+    let failed = ledger.faults["500"];
+    assert_eq!((&rows["failed"], failed), (&failed.into(), 3), "{rows}");
+    assert_eq!(rows["failures"][0]["class"], "batches: server error (500)", "{rows}");
+    assert_eq!(summary["ledger"]["iterations_partial"], 3);
+}
+
 /// A response that lists fewer rows than were sent must not make rows vanish.
 #[test]
 fn a_row_that_the_response_lacks_failed() {

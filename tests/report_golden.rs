@@ -32,6 +32,7 @@ fn all_runs() -> Vec<(&'static str, Run, Assessment)> {
         named("open", synthetic::open()),
         named("killed", synthetic::killed()),
         named("invalid", synthetic::invalid()),
+        named("streaming", synthetic::streaming()),
     ]
 }
 
@@ -61,6 +62,20 @@ fn a_run_of_open_load_says_what_was_planned_and_dropped() {
 #[test]
 fn the_terminal_shows_the_short_form() {
     insta::assert_snapshot!("failing.80", terminal::render(&failing_report(), 80, false));
+}
+
+/// Times to the first token, between chunks, per token; tokens; the variant that was run.
+#[test]
+fn a_run_of_streams_reads_as_agreed() {
+    let (mut run, assessment) = synthetic::streaming();
+    run.start.plan.variant = Some("long answers".to_owned());
+    run.start.plan.settings = vec!["step.chat.timeout=9s".to_owned(), "load.users=10".to_owned()];
+    let report = run::build(&run, &assessment).saved_as("reports/2026-03-04-chat/report.md");
+    insta::assert_snapshot!("streaming.md", markdown::render(&report));
+    insta::assert_snapshot!("streaming.80", terminal::render(&report, 80, false));
+    insta::assert_json_snapshot!("streaming.json", json::summary(&run, &assessment));
+    let ttft = report.charts().find(|chart| chart.file_stem == "ttft").unwrap();
+    insta::assert_snapshot!("streaming.ttft.svg", ttft.svg);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod support;
 
 use gander::commands::scenario;
 use gander::error::{Error, Exit};
+use gander::scenario::Overlay;
 use support::Folder;
 
 /// What a command prints.
@@ -42,7 +43,25 @@ fn check_says_how_a_scenario_is_understood_and_what_it_sends() {
          [[step]]\nname = \"a\"\npost = \"/{{ n }}\"\nbody = \"two\\nlines\"",
     );
     let names = ["inference-mix".to_owned(), "keyed".to_owned()];
-    insta::assert_snapshot!(printed(|out| scenario::check(&folder.place, &names, out)));
+    insta::assert_snapshot!(printed(|out| scenario::check(
+        &folder.place,
+        &names,
+        &Overlay::default(),
+        out
+    )));
+}
+
+#[test]
+fn check_describes_a_variant_and_what_is_set() {
+    let folder = Folder::new();
+    folder.write(
+        "two.toml",
+        "[[step]]\nname = \"a\"\nget = \"/\"\n[variant.slow.step.a]\ntimeout = \"9s\"\n",
+    );
+    let names = ["two".to_owned()];
+    let overlay = Overlay::new(Some("slow".to_owned()), &["step.a.get=/b".to_owned()]).unwrap();
+    let said = printed(|out| scenario::check(&folder.place, &names, &overlay, out));
+    assert!(said.contains("a: GET /b") && said.contains("timeout 9s"), "{said}");
 }
 
 #[test]
@@ -55,7 +74,7 @@ fn check_reports_every_scenario_that_is_wrong() {
     );
     let names = ["one", "inference-batch", "two", "three"].map(str::to_owned);
     let mut out = Vec::new();
-    let error = scenario::check(&folder.place, &names, &mut out).unwrap_err();
+    let error = scenario::check(&folder.place, &names, &Overlay::default(), &mut out).unwrap_err();
     assert_eq!(error.exit(), Exit::BadInput);
     let error = error.to_string();
     for part in [
@@ -75,9 +94,9 @@ fn new_writes_a_file_that_is_right_and_never_overwrites() {
     let folder = Folder::new();
     let place = &folder.place;
     printed(|out| scenario::new(place, "mine", None, out));
-    printed(|out| scenario::check(place, &["mine".to_owned()], out));
+    printed(|out| scenario::check(place, &["mine".to_owned()], &Overlay::default(), out));
     printed(|out| scenario::new(place, "copy", Some("inference-single"), out));
-    printed(|out| scenario::check(place, &["copy".to_owned()], out));
+    printed(|out| scenario::check(place, &["copy".to_owned()], &Overlay::default(), out));
     let before = std::fs::read_to_string(folder.path().join("mine.toml")).unwrap();
     let refused = [("mine", Some("inference-mix")), ("../mine", None), ("x", Some("nothing"))];
     for (name, from) in refused {

@@ -294,7 +294,10 @@ get = "/"
 "#,
     );
     let service = read.service.unwrap();
-    assert_eq!(service.to_string(), "multi-query (upstream=***)");
+    assert_eq!(
+        service.to_string(),
+        "multi-query (upstream={ endpoint = \"http://127.0.0.1:9\", api_key = ***)"
+    );
     assert!(service.options["upstream"].contains("hidden"), "the service itself gets it");
 }
 
@@ -757,7 +760,7 @@ fn results_of_a_fan_out_are_joined_in_its_order() {
     let expected = ["cs1/a/0", "cs1/b/1", "cs1/c/2", "cs2/a/3", "cs2/b/4", "cs2/c/5"]
         .map(|p| format!("/7/{p}"));
     assert_eq!(paths, expected);
-    assert_eq!(requests[4].label(), "cs2, b");
+    assert_eq!(requests[4].label(joining.redactions()), "cs2, b");
     let accept = |index: usize, tag: &str| {
         let body = json!({ "tag": tag, "n": index, "answer": index * 10 }).to_string();
         query.accept(&Answer::new(200, &HeaderMap::new(), body.as_bytes(), None), &requests[index])
@@ -861,6 +864,34 @@ fn variants_and_settings_are_laid_over_the_file() {
     );
     assert_ne!(slow.digest, plain.digest);
     assert_eq!(slow.variant.as_deref(), Some("slow"));
+}
+
+/// A text may stand for a table: what is laid over one key of it keeps what the text said.
+#[test]
+fn settings_below_a_text_keep_what_it_stands_for() {
+    let folder = Folder::new();
+    folder.write(
+        "laid.toml",
+        "service = { name = \"inference\", latency = \"90ms\" }\nrows = \"row\"\n[data]\nrow = [1, 2, 3]\n\
+         [[step]]\nname = \"a\"\npost = \"/\"\njson = { rows = \"x\", n = \"{{ rows | length }}\" }\n\
+         extract = { found = \"b\" }\n",
+    );
+    let with = |settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(|text| (*text).to_owned()).collect();
+        let overlay = Overlay::new(None, &settings).unwrap();
+        Scenario::load_with("laid", &folder.place, &overlay)
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let laid = with(&["rows.batch=2", "service.latency.per_item=1ms"]);
+    assert_eq!((laid.rows.as_deref(), laid.rows_at_once()), (Some("row"), Some(2)));
+    let service = laid.service.as_ref().unwrap().to_string();
+    assert!(service.contains("90ms") && service.contains("1ms"), "{service}");
+    // Elsewhere a text stands for no table, and gives way.
+    let replaced =
+        with(&["rows.batch=2", "step.a.json.rows.batch=2", "step.a.extract.found.header=\"x\""]);
+    let inputs = replaced.data.feeder(1).iteration(0, 0, 0);
+    let sent = replaced.steps[0].template.render(&inputs).unwrap();
+    assert_eq!(&sent.body[..], br#"{"n":2,"rows":{"batch":2}}"#);
 }
 
 fn user_with(weights: &[u32]) -> User {

@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use gander::commands::scenario as command;
-use gander::scenario::Scenario;
+use gander::measure::sample::Offset;
+use gander::scenario::answer::Answer;
+use gander::scenario::{Overlay, Scenario};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use serde_json::json;
@@ -223,7 +225,8 @@ fn check_shows_names_of_variables_in_place_of_values() {
             }
             let folder = folder_with(step, &[("CANARY", value)]);
             let mut out = Vec::new();
-            command::check(&folder.place, &["keyed".to_owned()], &mut out).unwrap();
+            command::check(&folder.place, &["keyed".to_owned()], &Overlay::default(), &mut out)
+                .unwrap();
             let out = String::from_utf8(out).unwrap();
             assert!(out.contains("[env CANARY]"), "{place}: {out}");
             for encoded in encodings(value) {
@@ -238,7 +241,7 @@ fn check_hides_headers_that_are_made_of_a_variable_in_other_ways() {
     let step = "get = \"/\"\nheaders = { a = \"{{ env.CANARY[:9] }}\", b = { env = \"TINY\" } }";
     let folder = folder_with(step, &[("CANARY", "canary-value"), ("TINY", "abc")]);
     let mut out = Vec::new();
-    command::check(&folder.place, &["keyed".to_owned()], &mut out).unwrap();
+    command::check(&folder.place, &["keyed".to_owned()], &Overlay::default(), &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     assert_eq!(out.matches("(from the environment, not shown)").count(), 2, "{out}");
     assert!(!out.contains("canary-v") && !out.contains("abc"), "{out}");
@@ -269,7 +272,12 @@ fn no_error_quotes_a_value() {
         for encoded in encodings("canary value\u{e9}") {
             assert!(!shown.contains(&encoded), "{step}: {shown}");
         }
-        let error = command::check(&folder.place, &["keyed".to_owned()], &mut Vec::new());
+        let error = command::check(
+            &folder.place,
+            &["keyed".to_owned()],
+            &Overlay::default(),
+            &mut Vec::new(),
+        );
         assert!(!error.unwrap_err().to_string().contains("canary"), "{step}");
     }
 }
@@ -299,6 +307,44 @@ fn no_template_reads_a_variable_that_is_not_written_out() {
                 .unwrap()
         });
         assert!(!format!("{sent:?}").contains(PART), "{body}: {sent:?}");
+    }
+}
+
+/// A message cuts what the target says. A value that the cut would go through must not be left in part.
+#[test]
+fn a_cut_leaves_no_part_of_a_value() {
+    let step = "post = \"/\"\nbody = \"{{ env.CANARY }}\"\nstream = true\nfor_each = \"n\"\n\
+                [data]\nn = [1]";
+    let scenario = loaded_with(step, &[("CANARY", "hunter2-canary")]);
+    let step = &scenario.steps[0];
+    let inputs = scenario.data.feeder(1).iteration(0, 0, 0);
+    for before in 0..130 {
+        let said = format!("{}hunter2-canary, and more", "x".repeat(before));
+        let error = json!({ "error": { "message": said, "code": said } }).to_string();
+        let text = json!({ "error": said }).to_string();
+        for data in [error, text, json!({ "error": [said] }).to_string(), format!("{{{said}")] {
+            let rules = step.stream.as_ref().unwrap();
+            let streamed = rules.read([(Offset(1), data.as_str())].into_iter());
+            let headers = HeaderMap::new();
+            let answer = Answer::new(200, &headers, b"", Some(&streamed));
+            let why = step.accept(&answer, &inputs).unwrap_err().to_string();
+            assert!(!why.contains("hun"), "{why}");
+        }
+        let headers = HeaderMap::new();
+        let answer = Answer::new(200, &headers, said.as_bytes(), None);
+        let why = step.accept(&answer, &inputs).unwrap_err().to_string();
+        assert!(!why.contains("hun"), "{why}");
+    }
+    for before in 0..60 {
+        let element = format!("{}hunter2-canary, and more", "x".repeat(before));
+        let step = format!(
+            "get = \"/{{{{ env.CANARY }}}}\"\nfor_each = \"n\"\n[data]\nn = [ {{ name = \"{element}\" }} ]"
+        );
+        let scenario = loaded_with(&step, &[("CANARY", "hunter2-canary")]);
+        let inputs = scenario.data.feeder(1).iteration(0, 0, 0);
+        let fan_out = scenario.steps[0].fan_out.as_ref().unwrap();
+        let label = inputs.fan(fan_out).unwrap()[0].label(scenario.redactions());
+        assert!(!label.contains("hun"), "{label}");
     }
 }
 

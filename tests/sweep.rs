@@ -293,6 +293,8 @@ fn what_is_wrong_is_said_before_anything_runs() {
 
 fn record(until: &[&str], values: &[&str]) -> SweepRecord {
     SweepRecord {
+        variant: None,
+        settings: Vec::new(),
         schema_version: 1,
         scenario: "inference-single".to_owned(),
         started_at: "2026-03-04T05:06:07+00:00".to_owned(),

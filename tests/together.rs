@@ -74,6 +74,15 @@ fn step<'a>(summary: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
+fn a_weight_of_a_scenario_that_is_alone_is_refused() {
+    let run = Gander::new().run("chat@3 --target http://127.0.0.1:9");
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("chat is alone"), "{}", run.stderr);
+    let run = Gander::new().run("chat@1 --target http://127.0.0.1:9");
+    assert!(!run.stderr.contains("is alone"), "{}", run.stderr);
+}
+
+#[test]
 fn scenarios_share_the_users_and_each_sees_its_own_data() {
     let _alone = one_at_a_time();
     let (gander, service) = (Gander::new(), echo());

@@ -277,7 +277,26 @@ fn the_settings_in_the_documentation_are_settings() {
 fn keys_and_passwords_are_concealed() {
     for (word, shown) in [
         ("upstream.api_key=hunter2", "upstream.api_key=***"),
-        ("upstream={ api_key = \"hunter2\" }", "upstream=***"),
+        ("upstream={ api_key = \"hunter2\" }", "upstream={ api_key = ***"),
+        ("headers.api-key=hunter2", "headers.api-key=***"),
+        ("--set=headers.X-Api-Key=hunter2", "--set=headers.X-Api-Key=***"),
+        (
+            "chat/step.chat.headers.\"authorization\"=Bearer hunter2",
+            "chat/step.chat.headers.\"authorization\"=***",
+        ),
+        (
+            "headers={ accept = \"a\", Authorization = \"hunter2\" }",
+            "headers={ accept = \"a\", Authorization = ***",
+        ),
+        ("Authorization: Bearer hunter2", "Authorization: ***"),
+        ("Cookie:hunter2=1", "Cookie:***"),
+        ("step.login.json.password=hunter2", "step.login.json.password=***"),
+        ("client_secret=hunter2", "client_secret=***"),
+        ("--access-token=hunter2", "--access-token=***"),
+        ("http://u:hunter2@127.0.0.1/?api_key=hunter2", "http://127.0.0.1/?api_key=***"),
+        ("step.chat.json.max_tokens=5", "step.chat.json.max_tokens=5"),
+        ("latency.per_token=5ms", "latency.per_token=5ms"),
+        ("http://127.0.0.1:80/secret/x", "http://127.0.0.1:80/secret/x"),
         ("cache=redis://:hunter2@127.0.0.1:6379/", "cache=redis://127.0.0.1:6379/"),
         ("http://u:hunter2@127.0.0.1:80/a@b", "http://127.0.0.1:80/a@b"),
         ("http://127.0.0.1/a@b", "http://127.0.0.1/a@b"),

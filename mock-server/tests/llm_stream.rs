@@ -161,6 +161,29 @@ async fn a_filtered_stream_ends_early_in_good_order() {
     assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "content_filter");
 }
 
+/// With a token in each chunk or all in one, whether anything takes time or not.
+#[tokio::test]
+async fn an_error_comes_in_the_middle_of_a_stream_or_in_place_of_an_answer() {
+    let faults = Faults::new(vec![Rule::always(Kind::ErrorEvent)]).unwrap();
+    for (tokens_per_chunk, chunks) in [(1, 2), (100, 2)] {
+        let tokens_per_chunk = std::num::NonZeroU32::new(tokens_per_chunk).unwrap();
+        let server = start(Llm { faults: faults.clone(), tokens_per_chunk, ..instant() }).await;
+        let body = streamed("x");
+        let frames = frames(&server, &body).await.concat();
+        assert_eq!(frames.matches("\"content\":\"").count(), 1 + chunks, "{frames}");
+        assert!(!frames.contains("[DONE]"), "{frames}");
+        let last = frames.trim_end().rsplit("data: ").next().unwrap();
+        let last: Value = serde_json::from_str(last).unwrap();
+        assert_eq!(last["error"]["type"], "server_error");
+        assert_eq!(ask(&server, &chat_with("x", json!({}))).await["error"], last["error"]);
+        let ledger = server.ledger().await;
+        assert_eq!(ledger.faults["error-event"], 2);
+        let streams =
+            &ledger.routes.values().find(|route| route.streams.begun > 0).unwrap().streams;
+        assert_eq!((streams.whole, streams.chunks), (0, chunks as u64));
+    }
+}
+
 /// Frames of a streamed answer, each as the service handed it over.
 async fn frames(server: &Server, body: &Value) -> Vec<String> {
     let address = server.url.strip_prefix("http://").unwrap();

@@ -147,14 +147,14 @@ async fn s0_11_each_engine_scales_as_far_as_its_barrier_lets_it() {
     }
 }
 
-/// S0-12: queries per second go with the pool and against the latency; the source's latencies, 2.5
-/// times as short.
+/// S0-12: queries per second go with the pool and against the latency, at the latencies of the source.
+/// A machine that is shared may spoil one round, but not three.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s0_12_throughput_goes_with_the_pool_and_against_the_latency() {
     const ROWS: usize = 4;
     for _ in 0..3 {
         let mut ratios = Vec::new();
-        for latency in [20, 40, 80] {
+        for latency in [50, 100, 200] {
             let mut rates = Vec::new();
             for size in [1, 4, 8] {
                 let took = time(pool(QueryEngine::Flat, size), fixed(latency), ROWS).await;
@@ -168,8 +168,11 @@ async fn s0_12_throughput_goes_with_the_pool_and_against_the_latency() {
             ));
         }
         // One place makes one query a latency; four make four times as many; eight, eight times.
-        let good = |ratio: f64, wanted: f64| ratio > 0.8 * wanted && ratio < 1.1 * wanted;
-        if ratios.iter().all(|r| good(r.0, 1.0) && good(r.1, 4.0) && good(r.2, 8.0)) {
+        let within = |share: f64, ratio: f64, wanted: f64| (ratio / wanted - 1.0).abs() <= share;
+        let good = |(one, four, eight): &(f64, f64, f64)| {
+            within(0.05, *one, 1.0) && within(0.05, *four, 4.0) && within(0.1, *eight, 8.0)
+        };
+        if ratios.iter().all(good) {
             return;
         }
     }

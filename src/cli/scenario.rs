@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::commands::scenario;
 use crate::error::{Error, Exit};
-use crate::scenario::Place;
+use crate::scenario::{Overlay, Place};
 
 /// Start, print, validate and describe scenarios.
 #[derive(Debug, Args)]
@@ -29,6 +29,12 @@ enum ScenarioCommand {
         /// Names of scenarios, or paths of files
         #[arg(required = true)]
         names: Vec<String>,
+        /// Variant to describe; all of them are checked anyway
+        #[arg(long, value_name = "NAME")]
+        variant: Option<String>,
+        /// Key of the scenario's file and its value, laid over it, as for `gander load`; may be repeated
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
     },
     /// Write a file to start from into ./scenarios/; an existing file is never overwritten
     New {
@@ -52,7 +58,10 @@ pub fn run(args: &ScenarioArgs, out: &mut dyn Write) -> Result<Exit, Error> {
     match &args.command {
         ScenarioCommand::List => scenario::list(&place, out),
         ScenarioCommand::Show { name } => scenario::show(&place, name, out),
-        ScenarioCommand::Check { names } => scenario::check(&place, names, out),
+        ScenarioCommand::Check { names, variant, set } => {
+            let overlay = Overlay::new(variant.clone(), set)?;
+            scenario::check(&place, names, &overlay, out)
+        }
         ScenarioCommand::New { name, from } => scenario::new(&place, name, from.as_deref(), out),
         ScenarioCommand::Schema => scenario::schema(out),
     }

@@ -61,6 +61,13 @@ impl ScenarioOptions {
     ///
     /// Everything that is wrong with one of them, or with having them together.
     pub fn load(&self, budget: &BudgetOptions, has_target: bool) -> Result<Scenario, Error> {
+        if let [Chosen { name_or_path, weight: 2.. }] = self.scenario.as_slice() {
+            let message = format!(
+                "{name_or_path} is alone, and a weight says how several scenarios share the users: \
+                 leave the weight out, or name another scenario besides"
+            );
+            return Err(Error::BadInput(message));
+        }
         let place = Place::of_process();
         let mut parts = Vec::new();
         for chosen in &self.scenario {

@@ -60,17 +60,23 @@ pub fn show(place: &Place, name: &str, out: &mut dyn Write) -> Result<Exit, Erro
     Ok(Exit::Passed)
 }
 
-/// Checks scenarios: prints how each was understood, and the first request of each step.
+/// Checks scenarios with `overlay` laid over each: prints how each was understood, and the first request
+/// of each step.
 ///
 /// # Errors
 ///
 /// After all were checked: everything that is wrong with any of them.
-pub fn check(place: &Place, names: &[String], out: &mut dyn Write) -> Result<Exit, Error> {
+pub fn check(
+    place: &Place,
+    names: &[String],
+    overlay: &Overlay,
+    out: &mut dyn Write,
+) -> Result<Exit, Error> {
     let mut wrong = Vec::new();
     for name in names {
-        let checked = Scenario::load_from(name, place).and_then(|scenario| {
+        let checked = Scenario::load_with(name, place, overlay).and_then(|scenario| {
             let requests = scenario.preview(SEED)?;
-            check_variants(&scenario, name, place)?;
+            check_variants(&scenario, name, place, overlay)?;
             Ok((scenario, requests))
         });
         match checked {
@@ -88,10 +94,15 @@ pub fn check(place: &Place, names: &[String], out: &mut dyn Write) -> Result<Exi
 }
 
 /// Checks what a scenario is with each of its variants.
-fn check_variants(scenario: &Scenario, name: &str, place: &Place) -> Result<(), ScenarioError> {
+fn check_variants(
+    scenario: &Scenario,
+    name: &str,
+    place: &Place,
+    overlay: &Overlay,
+) -> Result<(), ScenarioError> {
     let mut diagnostics = Vec::new();
     for variant in &scenario.variants {
-        let overlay = Overlay { variant: Some(variant.clone()), settings: Vec::new() };
+        let overlay = Overlay { variant: Some(variant.clone()), ..overlay.clone() };
         let checked = Scenario::load_with(name, place, &overlay)
             .and_then(|laid_over| laid_over.preview(SEED).map(|_| ()));
         if let Err(error) = checked {

@@ -72,6 +72,8 @@ pub fn sweep(sweep: Sweep, output: Output) -> Result<Exit, Error> {
     let record = SweepRecord {
         schema_version: SCHEMA_VERSION,
         scenario: plan.scenario.name.clone(),
+        variant: plan.scenario.variant.clone(),
+        settings: plan.scenario.shown_settings(),
         started_at: Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         command_line: sweep.command_line.iter().map(redact).collect(),
         seed: plan.seed,

@@ -35,9 +35,13 @@ pub(super) struct Course<'a> {
     rows: u64,
     end: IterationEnd,
     effort: Effort,
+    /// What of it is not counted with rows of a response.
+    left: Effort,
     ok: Effort,
+    /// Failed requests.
+    failed: u64,
     slowest_ns: u64,
-    /// Class and example of what ended it.
+    /// Class and example of the first failure, which ended it where it could not go on without.
     failure: Option<(String, String)>,
     /// Rows that responses carried, where any did: then these are counted, and the iteration is none.
     carried: Option<u64>,
@@ -52,7 +56,9 @@ impl<'a> Course<'a> {
             rows,
             end: IterationEnd::Ok,
             effort: Effort::default(),
+            left: Effort::default(),
             ok: Effort::default(),
+            failed: 0,
             slowest_ns: 0,
             failure: None,
             carried: None,
@@ -82,13 +88,16 @@ impl<'a> Course<'a> {
             || results.ended.iter().any(|(_, r)| r.sample.outcome == Outcome::Cancelled);
         let must_all = step.fan_out.as_ref().is_none_or(|fan_out| fan_out.all_or_nothing);
         if let Some(first) = failed.first() {
+            let succeeded = results.ended.iter().filter(|(_, r)| r.sample.outcome.is_success());
+            let of = (succeeded.count(), all);
             // What is cut off might have succeeded.
             let is_failed = must_all || (failed.len() == all && !is_cancelled);
+            self.failed += failed.len() as u64;
+            if is_failed || self.failure.is_none() {
+                self.failure = Some(describe(&step.name, of, &failed, first));
+            }
             if is_failed {
                 self.end = IterationEnd::Failed;
-                let succeeded = results.ended.iter().filter(|(_, r)| r.sample.outcome.is_success());
-                let of = (succeeded.count(), all);
-                self.failure = Some(describe(&step.name, of, &failed, first));
                 return Turn::End;
             }
         }
@@ -110,14 +119,20 @@ impl<'a> Course<'a> {
         }
         let effort = Effort { requests: 1, attempts: request.attempts, ..Effort::default() };
         self.effort += effort;
-        if sample.outcome.is_success() {
+        let rows = request.rows.as_deref().unwrap_or_default();
+        if rows.is_empty() {
+            self.left += effort;
+        }
+        // What gave rows is not wasted, whatever becomes of the rest.
+        if sample.outcome.is_success() && rows.is_empty() {
             self.ok.wasted_requests += 1;
             self.ok.wasted_tokens += sample.tokens.unwrap_or_default();
         }
         let took = sample.done.since(sample.scheduled);
         self.slowest_ns = self.slowest_ns.max(Offset::from(took).0);
-        let Some(rows) = &request.rows else { return };
-        *self.carried.get_or_insert(0) += rows.len() as u64;
+        if request.rows.is_some() {
+            *self.carried.get_or_insert(0) += rows.len() as u64;
+        }
         // The request is counted once, with the first of its rows.
         let mut effort = effort;
         for row in rows {
@@ -147,34 +162,36 @@ impl<'a> Course<'a> {
     }
 
     /// Records the iteration, which has ended at `done`, and says how. Where responses carried rows,
-    /// only those data rows are left that none of them had.
+    /// only those data rows are left that none of them had; and where there are no data rows, a row
+    /// for each request that failed: nobody knows how many it would have brought.
     pub fn finish(mut self, done: Offset, recorder: &Recorder) -> IterationEnd {
         let (mut left, mut end) = (self.rows, self.end);
-        if let Some(carried) = self.carried {
-            left = if self.scenario.rows.is_some() { left.saturating_sub(carried) } else { 0 };
-            if end != IterationEnd::Cancelled {
-                end = IterationEnd::Failed;
-                let example = format!("{carried} of {} rows were in the response", self.rows);
-                self.failure.get_or_insert((MISSING.to_owned(), example));
+        match self.carried {
+            Some(carried) if self.scenario.rows.is_some() => {
+                left = left.saturating_sub(carried);
+                if end != IterationEnd::Cancelled {
+                    end = IterationEnd::Failed;
+                    let example = format!("{carried} of {} rows were in the response", self.rows);
+                    self.failure.get_or_insert((MISSING.to_owned(), example));
+                }
             }
+            Some(_) => (left, end) = (self.failed, IterationEnd::Failed),
+            None => {}
         }
-        let mut effort = match self.carried {
-            // Counted with the rows that there were.
-            Some(1..) => Effort::default(),
-            _ => self.effort,
-        };
+        let mut effort = self.left;
         if self.end == IterationEnd::Failed {
             effort.wasted_requests = self.ok.wasted_requests;
             effort.wasted_tokens = self.ok.wasted_tokens;
         }
-        if effort.requests > 1 {
+        if self.carried.is_none() && effort.requests > 1 {
             effort.slowest_ns = self.slowest_ns;
             effort.of_ns = Offset::from(done.since(self.due)).0;
         }
         // Elements of data rows may be secrets.
-        let failure = self.failure.map(|(class, example)| {
-            (class, self.scenario.redactions().redact(&example).into_owned())
-        });
+        let failure =
+            self.failure.filter(|_| end == IterationEnd::Failed).map(|(class, example)| {
+                (class, self.scenario.redactions().redact(&example).into_owned())
+            });
         let failure = failure
             .as_ref()
             .map(|(class, example)| RowFailure { class, example: example.as_str() });
@@ -182,6 +199,9 @@ impl<'a> Course<'a> {
         for _ in 0..left {
             let effort = std::mem::take(&mut effort);
             recorder.record_row(&Row { end, due: self.due, done, effort, failure });
+        }
+        if left == 0 {
+            recorder.record_effort(self.due, self.end, effort);
         }
         self.end
     }

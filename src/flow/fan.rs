@@ -57,7 +57,9 @@ impl Here<'_> {
             due = self.context.clock.now();
         }
         let is_cut_off = ended.iter().any(Option::is_none);
-        let labelled = all.iter().zip(ended).filter_map(|(of, ended)| Some((of.label(), ended?)));
+        let redactions = self.context.plan.scenario.redactions();
+        let labelled =
+            all.iter().zip(ended).filter_map(|(of, ended)| Some((of.label(redactions), ended?)));
         Results { ended: labelled.collect(), is_cut_off }
     }
 }

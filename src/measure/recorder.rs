@@ -213,6 +213,13 @@ impl Recorder {
         self.shard().rows.record(row, phase, inside);
     }
 
+    /// What an iteration took, due at `due`, beside the rows of its responses, where no row is left to
+    /// count it with.
+    pub fn record_effort(&self, due: Offset, end: IterationEnd, effort: Effort) {
+        let phase = self.window.phase_of(due);
+        self.shard().rows.record_effort(phase, end, effort);
+    }
+
     /// An iteration was due at `due`, stood for so many data rows, and is not begun.
     pub fn drop_iteration(&self, due: Offset, rows: u64) {
         self.end_iteration(IterationEnd::Dropped);

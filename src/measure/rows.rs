@@ -163,6 +163,13 @@ impl Rows {
         }
     }
 
+    /// Adds what was done for no row.
+    pub(super) fn record_effort(&mut self, phase: Phase, end: IterationEnd, effort: Effort) {
+        if effort != Effort::default() {
+            self.groups.entry((phase, end)).or_default().effort += effort;
+        }
+    }
+
     fn add_failure(&mut self, class: &str, record: &ErrorRecord) {
         let is_known = self.failures.contains_key(class);
         let class = if is_known || self.failures.len() < MAX_CLASSES { class } else { OTHER };
@@ -191,7 +198,9 @@ impl Rows {
 
     /// Adds all of this to `into`, and forgets it; the memory of histograms is kept.
     pub(super) fn drain_into(&mut self, into: &mut Rows) {
-        for (&key, group) in self.groups.iter_mut().filter(|(_, group)| !group.times.is_empty()) {
+        let is_used =
+            |group: &RowGroup| !group.times.is_empty() || group.effort != Effort::default();
+        for (&key, group) in self.groups.iter_mut().filter(|(_, group)| is_used(group)) {
             let sum = into.groups.entry(key).or_default();
             sum.times.merge(&group.times);
             sum.effort += std::mem::take(&mut group.effort);

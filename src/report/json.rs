@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `schema_version` | version of this form; a key is never given another meaning within one |
 //! | `scenario`, `workload_digest`, `started_at`, `seed` | what was run |
+//! | `variant`, `settings` | what was laid over the scenario: `null` or a name, and a list of `KEY=VALUE` |
 //! | `target_url`, `target_origin`, `load` | against what, and how: stages, times, iterations |
 //! | `http` | `version` (`http1`, `http2`), `shared` (connections that all users shared, or `null`), `insecure` |
 //! | `gander` | `version`, `commit`, `optimised_build` |
@@ -72,6 +73,8 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
         "workload_digest": plan.digest,
         "started_at": start.started_at,
         "seed": plan.seed,
+        "variant": plan.variant,
+        "settings": plan.settings,
         "target_url": plan.target.url,
         "target_origin": plan.target.origin,
         "load": plan.load,

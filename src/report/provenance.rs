@@ -20,3 +20,15 @@ pub fn command(words: &[String]) -> Text {
     let quoted: Vec<_> = words.iter().map(|word| shell_words::quote(word).into_owned()).collect();
     Text::literal(quoted.join(" "))
 }
+
+/// What was laid over the scenario's file; nothing where it was carried out as it is.
+pub fn laid_over(
+    variant: Option<&str>,
+    settings: &[String],
+) -> impl Iterator<Item = (&'static str, Text)> {
+    let settings = settings.split_first().map(|(first, more)| {
+        more.iter().fold(Text::literal(first), |text, one| text.plain(", ").code(one))
+    });
+    let variant = variant.map(|variant| ("Variant", Text::literal(variant)));
+    variant.into_iter().chain(settings.map(|settings| ("Settings", settings)))
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::measure::distribution::{Damaged, Distribution};
 use crate::measure::interval::Phase;
+use crate::measure::metric::Metric;
 use crate::measure::summary::ms;
 use crate::store::entry::StoredInterval;
 use crate::store::run::Run;
@@ -43,9 +44,13 @@ pub struct Bin {
     pub failed: u64,
     /// Response time of the successes.
     pub latency: Option<BinLatency>,
+    /// Successful streams with content that ended in it.
+    pub streams: u64,
+    /// Their time to the first token.
+    pub ttft: Option<BinLatency>,
 }
 
-/// Response time of the successes of a bin, in milliseconds.
+/// A time of the successes of a bin, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct BinLatency {
@@ -68,7 +73,7 @@ impl Bin {
         &mut self,
         interval: &StoredInterval,
         users_before: u32,
-        latency: &mut Distribution,
+        times: &mut Times,
     ) -> Result<(), Damaged> {
         self.to = interval.end.as_secs_f64();
         self.recorded += interval.end.since(interval.start).as_secs_f64();
@@ -76,25 +81,43 @@ impl Bin {
         for (key, stored) in interval.response_times() {
             if key.outcome.is_success() {
                 self.ok += stored.count;
-                latency.merge(&stored.decode()?);
+                times.response.merge(&stored.decode()?);
             } else if key.outcome.is_failure() {
                 self.failed += stored.count;
             }
         }
+        for (_, stored) in interval.times(Metric::Ttft).filter(|(key, _)| key.outcome.is_success())
+        {
+            self.streams += stored.count;
+            times.ttft.merge(&stored.decode()?);
+        }
         Ok(())
     }
 
-    fn close(&mut self, latency: &mut Distribution) {
-        let quantile = |q| latency.quantile(q).map(ms);
-        self.latency = (|| {
-            Some(BinLatency {
-                p50_ms: quantile(0.50)?,
-                p95_ms: quantile(0.95)?,
-                p99_ms: quantile(0.99)?,
-            })
-        })();
-        latency.clear();
+    fn close(&mut self, times: &mut Times) {
+        self.latency = BinLatency::of(&times.response);
+        self.ttft = BinLatency::of(&times.ttft);
+        times.response.clear();
+        times.ttft.clear();
     }
+}
+
+impl BinLatency {
+    fn of(times: &Distribution) -> Option<BinLatency> {
+        let quantile = |q| times.quantile(q).map(ms);
+        Some(BinLatency {
+            p50_ms: quantile(0.50)?,
+            p95_ms: quantile(0.95)?,
+            p99_ms: quantile(0.99)?,
+        })
+    }
+}
+
+/// Times of the successes of the bin that is open.
+#[derive(Debug, Default)]
+struct Times {
+    response: Distribution,
+    ttft: Distribution,
 }
 
 impl Timeline {
@@ -104,7 +127,7 @@ impl Timeline {
         let is_wide_enough = |width: &&f64| end / **width <= MOST_BINS;
         let width = *WIDTHS.iter().find(is_wide_enough).unwrap_or(&3600.0);
         let mut timeline = Timeline { width, bins: Vec::new(), ended: BTreeMap::new() };
-        let mut latency = Distribution::default();
+        let mut times = Times::default();
         let mut users_before = 0;
         for (index, interval) in run.intervals.iter().enumerate() {
             // What was dropped never began, and so did not end.
@@ -116,14 +139,14 @@ impl Timeline {
             let is_remnant = index + 1 == run.intervals.len() && to - from < SHORTEST_SECONDS;
             let bin = ((from + to) / 2.0 / width) as usize;
             if bin >= timeline.bins.len() && !(is_remnant && timeline.ends_recorded()) {
-                timeline.open(bin, &mut latency);
+                timeline.open(bin, &mut times);
             }
             if let Some(last) = timeline.bins.last_mut() {
-                last.add(interval, users_before, &mut latency)?;
+                last.add(interval, users_before, &mut times)?;
             }
             users_before = interval.users;
         }
-        timeline.close(&mut latency);
+        timeline.close(&mut times);
         Ok(timeline)
     }
 
@@ -132,17 +155,17 @@ impl Timeline {
     }
 
     /// Closes the last bin and appends bins up to number `bin`.
-    fn open(&mut self, bin: usize, latency: &mut Distribution) {
-        self.close(latency);
+    fn open(&mut self, bin: usize, times: &mut Times) {
+        self.close(times);
         for index in self.bins.len()..=bin {
             let from = index as f64 * self.width;
             self.bins.push(Bin { from, to: from + self.width, ..Bin::default() });
         }
     }
 
-    fn close(&mut self, latency: &mut Distribution) {
+    fn close(&mut self, times: &mut Times) {
         if let Some(last) = self.bins.last_mut() {
-            last.close(latency);
+            last.close(times);
         }
     }
 

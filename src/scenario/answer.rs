@@ -20,6 +20,7 @@ use super::json_path::JsonPath;
 use super::model::{Extract, FanOut, Goodput, RowsIn, Scenario, Step};
 use super::render_error::RenderError;
 use super::rows::from_json_value;
+use super::secret::Redactions;
 use super::stream::Streamed;
 
 /// The most requests of one fan-out; more is a slip of the finger.
@@ -124,7 +125,7 @@ impl Step {
     pub fn accept(&self, answer: &Answer<'_>, inputs: &Inputs) -> Result<Harvest, Unexpected> {
         self.expect.check(answer, inputs)?;
         if let Some(rules) = &self.stream {
-            rules.check(answer)?;
+            rules.check(answer, &self.expect.redactions)?;
         }
         let missing = |why| Unexpected::Content(self.expect.redacted(why));
         if let Some(rows) = &self.rows {
@@ -263,15 +264,11 @@ impl Inputs {
     }
 
     /// The elements that a request of a fan-out is made for, for messages: `cs1, diagnosis`. Of a
-    /// row that is its `name` or `id`, or else its first field. Empty without a fan-out.
-    pub fn label(&self) -> String {
+    /// row that is its `name` or `id`, or else its first field. Empty without a fan-out. An element may
+    /// be a secret, which `redactions` find while it is whole.
+    pub fn label(&self, redactions: &Redactions) -> String {
         let shown = |(_, element): &(Arc<str>, Value)| {
-            let mut text = naming(element).to_string();
-            if let Some((at, _)) = text.char_indices().nth(LABEL) {
-                text.truncate(at);
-                text.push('…');
-            }
-            text
+            redactions.excerpt(naming(element).to_string().as_bytes(), LABEL)
         };
         self.0.elements.iter().map(shown).collect::<Vec<_>>().join(", ")
     }

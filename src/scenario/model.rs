@@ -64,6 +64,15 @@ impl Scenario {
         &self.steps[usize::from(id.0)]
     }
 
+    /// The settings that were laid over it, without keys and passwords and the values of environment
+    /// variables.
+    pub fn shown_settings(&self) -> Vec<String> {
+        let shown = |text: &String| {
+            self.redactions().redact(&mock_server::config::concealed(text)).into_owned()
+        };
+        self.settings.iter().map(shown).collect()
+    }
+
     /// Takes the values of the environment variables that this scenario uses out of texts. Nothing
     /// that a target or a template says is shown or saved without it.
     pub fn redactions(&self) -> &Redactions {

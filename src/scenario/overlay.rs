@@ -12,6 +12,17 @@ use super::errors::{Diagnostic, ScenarioError, Source, suggestion};
 /// The table of variants.
 const VARIANT: &str = "variant";
 
+/// What a text stands for where a scenario may have a table or a text.
+fn short_form(table: &str) -> Option<&'static str> {
+    match table {
+        "service" => Some("name"),
+        "rows" => Some("from"),
+        // A service may have several: `snapshot_latency`.
+        latency if latency.starts_with("service.") && latency.ends_with("latency") => Some("base"),
+        _ => None,
+    }
+}
+
 /// What is laid over a scenario.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overlay {
@@ -53,7 +64,7 @@ impl<'i> Layered<'i> {
         let mut astray = Vec::new();
         if let Some(name) = &overlay.variant {
             let variant = variant(tree.get_ref(), name)?;
-            lay(tree.get_mut(), variant, &mut astray);
+            lay(tree.get_mut(), variant, short_form, &mut astray);
         }
         let mut diagnostics = Vec::new();
         for setting in &overlay.settings {
@@ -61,7 +72,8 @@ impl<'i> Layered<'i> {
             match setting.value() {
                 Ok(value) => {
                     let value = moved(value, &|span| span.start + base..span.end + base);
-                    lay(tree.get_mut(), nested(setting, base, value), &mut astray);
+                    let over = nested(setting, base, value);
+                    lay(tree.get_mut(), over, short_form, &mut astray);
                 }
                 Err(problem) => diagnostics.push(problem),
             }

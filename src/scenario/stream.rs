@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::expect::Unexpected;
 use super::json_path::JsonPath;
 use super::paths::{Found, Paths};
+use super::secret::Redactions;
 
 /// Characters of an event that a message quotes.
 const EXCERPT: usize = 120;
@@ -63,15 +64,54 @@ pub struct Streamed {
     pub problem: Option<StreamProblem>,
 }
 
-/// Why a stream is no success, although its response came whole.
+/// Why a stream is no success, although its response came whole. What the target says is kept uncut:
+/// only a secret that is whole can be taken out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamProblem {
     /// It ended without its end marker.
     Unfinished(String),
+    /// It is whole and has no content.
+    Empty(String),
     /// It carried an error.
-    Error(String),
+    Error {
+        /// Number of the event, from 1.
+        event: u64,
+        /// What it says.
+        message: String,
+        /// Its code or type, where it has one.
+        code: Option<String>,
+    },
     /// An event is not what it should be.
-    Malformed(String),
+    Malformed {
+        /// Number of the event, from 1.
+        event: u64,
+        /// What is wrong with it.
+        why: String,
+        /// All of its data.
+        data: String,
+    },
+}
+
+impl StreamProblem {
+    /// What is said of it: first without secrets, and then cut.
+    fn unexpected(&self, redactions: &Redactions) -> Unexpected {
+        let excerpt = |text: &str| redactions.excerpt(text.as_bytes(), EXCERPT);
+        match self {
+            StreamProblem::Unfinished(why) => Unexpected::Incomplete(why.clone()),
+            StreamProblem::Empty(why) => Unexpected::Content(why.clone()),
+            StreamProblem::Error { event, message, code } => {
+                let code = code.as_ref().map(|code| format!(" ({})", excerpt(code)));
+                Unexpected::Content(format!(
+                    "an error in event {event}: {}{}",
+                    excerpt(message),
+                    code.unwrap_or_default()
+                ))
+            }
+            StreamProblem::Malformed { event, why, data } => {
+                Unexpected::Malformed(format!("event {event} is no JSON: {why}: {}", excerpt(data)))
+            }
+        }
+    }
 }
 
 impl Default for StreamRules {
@@ -130,22 +170,25 @@ impl StreamRules {
     /// # Errors
     ///
     /// Says why it is none.
-    pub(super) fn check(&self, answer: &Answer<'_>) -> Result<(), Unexpected> {
+    pub(super) fn check(
+        &self,
+        answer: &Answer<'_>,
+        redactions: &Redactions,
+    ) -> Result<(), Unexpected> {
         let Some(stream) = answer.stream else {
             let of_type = answer.headers.get(http::header::CONTENT_TYPE);
-            let of_type = of_type
-                .map_or_else(|| "none".into(), |name| String::from_utf8_lossy(name.as_bytes()));
-            let body = String::from_utf8_lossy(answer.body);
+            let of_type = of_type.map_or_else(
+                || "none".to_owned(),
+                |name| redactions.excerpt(name.as_bytes(), EXCERPT),
+            );
             return Err(Unexpected::Content(format!(
                 "a stream (content-type text/event-stream) is expected, and this is {of_type}: {}",
-                excerpt(&body)
+                redactions.excerpt(answer.body, EXCERPT)
             )));
         };
-        match stream.problem.clone() {
+        match &stream.problem {
             None => Ok(()),
-            Some(StreamProblem::Unfinished(why)) => Err(Unexpected::Incomplete(why)),
-            Some(StreamProblem::Error(why)) => Err(Unexpected::Content(why)),
-            Some(StreamProblem::Malformed(why)) => Err(Unexpected::Malformed(why)),
+            Some(problem) => Err(problem.unexpected(redactions)),
         }
     }
 
@@ -225,15 +268,13 @@ impl Reading<'_> {
         if content || reasoning {
             streamed.times.chunk(at, content, reasoning);
         }
-        if let Some(why) = error {
-            self.problem(StreamProblem::Error(format!("an error in event {}: {why}", self.count)));
+        let event = self.count;
+        if let Some((message, code)) = error {
+            self.problem(StreamProblem::Error { event, message, code });
         }
         if let (Err(why), false) = (read, rules.is_plain()) {
-            self.problem(StreamProblem::Malformed(format!(
-                "event {} is no JSON: {why}: {}",
-                self.count,
-                excerpt(data)
-            )));
+            let (why, data) = (why.to_string(), data.to_owned());
+            self.problem(StreamProblem::Malformed { event, why, data });
         }
         is_end
     }
@@ -262,7 +303,7 @@ impl Reading<'_> {
             } else {
                 format!("; it was looked for at {}", places.join(", "))
             };
-            self.problem(StreamProblem::Error(format!(
+            self.problem(StreamProblem::Empty(format!(
                 "the stream is whole, and none of its {count} events has content{looked}"
             )));
         }
@@ -270,29 +311,18 @@ impl Reading<'_> {
     }
 }
 
-/// The text of an error: its message and code, where it has them, or all of it.
-fn told(error: &Found<'_>) -> String {
+/// What an error says, and its code: its message and code, where it has them, or all of it.
+fn told(error: &Found<'_>) -> (String, Option<String>) {
     let error = match error {
-        Found::Text(text) => return excerpt(text),
+        Found::Text(text) => return ((*text).to_owned(), None),
         Found::Other(error) => error,
     };
     let Some(message) = error.get("message").and_then(Value::as_str) else {
-        return excerpt(&error.to_string());
+        return (error.to_string(), None);
     };
     let code = error.get("code").or_else(|| error.get("type")).filter(|code| !code.is_null());
-    let code = code.map(|code| match code.as_str() {
-        Some(text) => format!(" ({})", excerpt(text)),
-        None => format!(" ({})", excerpt(&code.to_string())),
-    });
-    excerpt(message) + &code.unwrap_or_default()
-}
-
-/// The beginning of a text.
-fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    let code = code.map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned));
+    (message.to_owned(), code)
 }
 
 #[cfg(test)]
@@ -364,17 +394,18 @@ mod tests {
             )
         );
         let error = r#"{"error":{"message":"out of memory","code":500},"choices":[]}"#;
+        let said = |events: &[&str]| why(events).unexpected(&Redactions::default());
         assert_eq!(
-            why(&[&text, error, "[DONE]"]),
-            StreamProblem::Error("an error in event 2: out of memory (500)".to_owned())
+            said(&[&text, error, "[DONE]"]),
+            Unexpected::Content("an error in event 2: out of memory (500)".to_owned())
         );
         assert_eq!(
-            why(&[&text, r#"{"error":"overloaded"}"#]),
-            StreamProblem::Error("an error in event 2: overloaded".to_owned()),
+            said(&[&text, r#"{"error":"overloaded"}"#]),
+            Unexpected::Content("an error in event 2: overloaded".to_owned()),
             "the first problem counts"
         );
-        let malformed = why(&[&text, r#"{"choices":[}"#, "[DONE]"]);
-        let StreamProblem::Malformed(message) = malformed else { panic!("{malformed:?}") };
+        let malformed = said(&[&text, r#"{"choices":[}"#, "[DONE]"]);
+        let Unexpected::Malformed(message) = malformed else { panic!("{malformed:?}") };
         assert!(message.starts_with("event 2 is no JSON: "), "{message}");
     }
 
@@ -382,7 +413,7 @@ mod tests {
     fn a_whole_stream_without_content_is_no_success() {
         let role = delta(r#"{"role":"assistant","content":""}"#);
         let problem = chat(&[&role, "[DONE]"]).problem;
-        let Some(StreamProblem::Error(message)) = problem else { panic!("{problem:?}") };
+        let Some(StreamProblem::Empty(message)) = problem else { panic!("{problem:?}") };
         assert!(message.contains("none of its 2 events has content"), "{message}");
     }
 

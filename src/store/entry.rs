@@ -145,8 +145,13 @@ impl From<&Interval> for StoredInterval {
 impl StoredInterval {
     /// The response times recorded in it: every request that ended is in exactly one of these.
     pub fn response_times(&self) -> impl Iterator<Item = (&Key, &EncodedDistribution)> {
+        self.times(Metric::ResponseTime)
+    }
+
+    /// Values of a metric recorded in it.
+    pub fn times(&self, metric: Metric) -> impl Iterator<Item = (&Key, &EncodedDistribution)> {
         let all = self.distributions.iter().map(|(key, stored)| (key, stored));
-        all.filter(|(key, _)| key.metric == Metric::ResponseTime)
+        all.filter(move |(key, _)| key.metric == metric)
     }
 
     /// Back to the interval.

@@ -22,6 +22,12 @@ pub struct SweepRecord {
     pub schema_version: u32,
     /// The scenario's name.
     pub scenario: String,
+    /// The variant of it.
+    #[serde(default)]
+    pub variant: Option<String>,
+    /// Settings that were laid over it, each as `KEY=VALUE`.
+    #[serde(default)]
+    pub settings: Vec<String>,
     /// Wall-clock start, with zone.
     pub started_at: String,
     /// The command line as given.

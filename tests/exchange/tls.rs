@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gander::error::Exit;
-use gander::http::{HttpOptions, HttpTarget};
+use gander::http::{HttpOptions, HttpTarget, HttpVersion};
 use gander::measure::sample::Outcome;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
@@ -57,6 +57,11 @@ impl Authority {
 }
 
 fn acceptor(certificate: &Certificate, key: &KeyPair) -> TlsAcceptor {
+    speaking(certificate, key, &[b"http/1.1"])
+}
+
+/// One that offers these protocols in the handshake.
+fn speaking(certificate: &Certificate, key: &KeyPair, protocols: &[&[u8]]) -> TlsAcceptor {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -65,7 +70,7 @@ fn acceptor(certificate: &Certificate, key: &KeyPair) -> TlsAcceptor {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 
@@ -152,10 +157,7 @@ async fn large_bodies_pass_both_ways() {
 #[tokio::test]
 async fn bad_certificates() {
     let authority = Authority::new();
-    let expire: fn(&mut CertificateParams) = |params| {
-        params.not_before = date_time_ymd(2001, 1, 1);
-        params.not_after = date_time_ymd(2002, 1, 1);
-    };
+    let expire: fn(&mut CertificateParams) = expired;
     let postpone: fn(&mut CertificateParams) = |params| {
         params.not_before = date_time_ymd(4000, 1, 1);
         params.not_after = date_time_ymd(4001, 1, 1);
@@ -187,6 +189,93 @@ async fn bad_certificates() {
         let error = target.probe().await.unwrap_err();
         assert_eq!((error.exit(), error.to_string()), (Exit::CannotRun, failure.message));
     }
+}
+
+fn expired(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2001, 1, 1);
+    params.not_after = date_time_ymd(2002, 1, 1);
+}
+
+/// HTTP/2 is what the handshake agrees on, or nothing: never HTTP/1.1 under its name.
+#[tokio::test]
+async fn http2_is_agreed_on_in_the_handshake() {
+    let authority = Authority::new();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+    let options = HttpOptions { version: HttpVersion::Http2, ..trusting(&authority) };
+
+    let both = speaking(&certificate, &key, &[b"http/1.1", b"h2"]);
+    let port = serve_tls(both, |stream| async move {
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+            body.send_data("ok".into(), true).unwrap();
+        }
+    })
+    .await;
+    let url = format!("https://localhost:{port}");
+    HttpTarget::new(&url.parse().unwrap(), options.clone()).unwrap().probe().await.unwrap();
+    let mut client = Client::new(&url, options.clone());
+    let first = client.exchange().await;
+    whole(&first, 200, "ok");
+    assert!(first.connect.is_some() && first.tls.is_some(), "{first:?}");
+    let second = client.exchange().await;
+    whole(&second, 200, "ok");
+    assert_eq!((second.connect, second.tls), (None, None));
+
+    for protocols in [&[&b"http/1.1"[..]][..], &[]] {
+        let old = speaking(&certificate, &key, protocols);
+        let port = serve_tls(old, |mut stream| async move {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+        })
+        .await;
+        let mut client = Client::new(&format!("https://localhost:{port}"), options.clone());
+        let failure = client.exchange().await.failure.unwrap();
+        assert_eq!(failure.outcome, Outcome::Connect, "{failure:?}");
+        assert!(failure.message.contains("leave out --http2"), "{failure:?}");
+    }
+}
+
+/// What a user sees of certificates: the real binary against a service whose certificate has expired,
+/// and one of an authority of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_as_a_user_meets_them() {
+    let authority = Authority::new();
+    let serve = async |change: fn(&mut CertificateParams)| {
+        let acceptor = authority.acceptor(&["localhost"], change);
+        serve_tls(acceptor, |stream| answer(stream, OK, false)).await
+    };
+    let (expired, own) = (serve(expired).await, serve(|_| ()).await);
+    let folder = authority.directory.path().to_owned();
+    let scenario = folder.join("scenario.toml");
+    std::fs::write(&scenario, "[[step]]\nname = \"a\"\nget = \"/\"\n").unwrap();
+    let load = async |port: u16, name: &str, options: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gander"));
+        command.arg("load").arg(&scenario).args(["--users", "2", "--iterations", "7"]);
+        command.args(["--target", &format!("https://localhost:{port}"), "--reports"]);
+        command.arg(folder.join(name)).args(options);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let of = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let (said, shown) = (of(output.stderr), of(output.stdout));
+        let run = std::fs::read_dir(folder.join(name)).ok().and_then(|mut all| all.next());
+        let report = run.map(|run| run.unwrap().path().join("report.md"));
+        let report = report.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        (output.status.code().unwrap(), said + &shown, report)
+    };
+    let (code, said, _) = load(expired, "refused", &[]).await;
+    assert!(code == 3 && said.contains("has expired"), "{code}: {said}");
+    let (code, said, report) = load(expired, "insecure", &["--insecure"]).await;
+    assert!([0, 4].contains(&code), "{code}: {said}");
+    assert!(report.contains("certificates were NOT verified"), "{report}");
+    let (code, said, _) = load(own, "unknown", &[]).await;
+    assert!(code == 3 && said.contains("is not signed by an authority"), "{code}: {said}");
+    let file = authority.file();
+    let (code, said, report) = load(own, "known", &["--ca-file", file.to_str().unwrap()]).await;
+    assert!([0, 4].contains(&code), "{code}: {said}");
+    assert!(!report.contains("NOT verified") && report.contains("https://localhost"), "{report}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gander::analysis::{Assessment, Ruling, Verdict};
 use gander::measure::recorder::{IterationEnd, Recorder, Why, Window};
 use gander::measure::resource::{Observed, ResourceSample};
-use gander::measure::sample::{Bytes, Offset, Outcome, Sample, StepId};
+use gander::measure::sample::{Bytes, Offset, Outcome, Sample, StepId, StreamTimes, Tokens};
 use gander::measure::summary::MeasuredWindow;
 use gander::measure::validity::Validity;
 use gander::plan::{PlanRecord, StepRecord, Stop, TargetRecord, TransactionRecord, UserRecord};
@@ -47,6 +47,8 @@ pub struct Scene {
     pub events: Vec<(f64, &'static str)>,
     /// The load, where it is an open one.
     pub open: Option<OpenLoad>,
+    /// Whether every response is a stream, of so many chunks with a token in each.
+    pub chunks: Option<u32>,
 }
 
 impl Default for Scene {
@@ -72,6 +74,7 @@ impl Default for Scene {
             ],
             events: vec![],
             open: None,
+            chunks: None,
         }
     }
 }
@@ -83,6 +86,16 @@ fn at(seconds: f64) -> Offset {
 /// A normal variate: twelve uniform ones, less six.
 fn normal(random: &mut impl Rng) -> f64 {
     (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
+}
+
+/// The first chunk after a third of the response time, the last after nearly all of it.
+fn streamed(moment: f64, seconds: f64, chunks: u32) -> StreamTimes {
+    let mut times = StreamTimes::default();
+    for chunk in 0..chunks {
+        let share = 0.33 + 0.66 * f64::from(chunk) / f64::from(chunks - 1);
+        times.chunk(at(moment + share * seconds), true, false);
+    }
+    times
 }
 
 impl Scene {
@@ -117,8 +130,13 @@ impl Scene {
                     done: at(moment + seconds),
                     bytes: Bytes { sent: 312, received: 540 },
                     outcome,
-                    stream: None,
-                    tokens: None,
+                    stream: self.chunks.map(|chunks| Box::new(streamed(moment, seconds, chunks))),
+                    tokens: self.chunks.map(|chunks| Tokens {
+                        reported: 1,
+                        input: 25,
+                        output: chunks.into(),
+                        ..Tokens::default()
+                    }),
                     good: None,
                 },
                 failure,
@@ -279,7 +297,7 @@ impl Scene {
                         method: (*method).to_owned(),
                         path: (*path).to_owned(),
                         timeout: secs(30.0),
-                        streams: false,
+                        streams: self.chunks.is_some(),
                         fans_out: false,
                         goodput: None,
                     })
@@ -485,6 +503,26 @@ pub fn open() -> (Run, Assessment) {
 pub fn killed() -> (Run, Assessment) {
     let run = Scene { stop: None, cut_at: Some(11.6), ..Scene::default() }.run();
     let assessment = assess(&run, &[], &[("predict: p95 < 200ms", "170 ms", Ruling::Passed)]);
+    (run, assessment)
+}
+
+/// Chat completions in streams of 21 tokens; some end without their marker.
+pub fn streaming() -> (Run, Assessment) {
+    let run = Scene {
+        median_ms: |moment| if moment > 15.0 { 900.0 } else { 600.0 },
+        steps: vec![("chat", "POST", "/v1/chat/completions", 1)],
+        fails: Box::new(|number, _| {
+            (number % 50 == 13).then(|| Failure {
+                outcome: Outcome::Incomplete,
+                status: Some(200),
+                message: "the stream ended without `[DONE]` after 7 events".to_owned(),
+            })
+        }),
+        chunks: Some(21),
+        ..Scene::default()
+    }
+    .run();
+    let assessment = assess(&run, &[], &[("ttft p95 < 500ms", "395 ms", Ruling::Passed)]);
     (run, assessment)
 }
 

@@ -24,7 +24,7 @@ pub(crate) mod tree;
 
 pub use diagnostic::{Diagnostic, Style, render};
 pub use names::{nearest, one_of, suggestion};
-pub use overlay::{Astray, lay};
+pub use overlay::{Astray, ShortForm, lay};
 pub(crate) use read::in_words;
 pub use read::{parse, read, read_tree};
 pub use setting::Setting;

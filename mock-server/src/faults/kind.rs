@@ -48,6 +48,9 @@ pub enum Kind {
     ContentFilter,
     /// Status 200 with an answer that a content filter has cut short.
     Filtered,
+    /// Status 200 with an error: an event of a stream, which ends after it without its marker, or the
+    /// whole answer.
+    ErrorEvent,
     /// Nothing moves, in either direction. Befalls the whole service.
     Freeze,
     /// The model is not there: work gets 503, and the health check of inference says so. Befalls the
@@ -73,7 +76,7 @@ pub enum Effect {
 }
 
 /// Every kind with a name. What is left is a status.
-pub(super) const NAMED: [(&str, Kind); 21] = [
+pub(super) const NAMED: [(&str, Kind); 22] = [
     ("refused", Kind::Refused),
     ("reset", Kind::Reset),
     ("half-header", Kind::HalfHeader),
@@ -93,6 +96,7 @@ pub(super) const NAMED: [(&str, Kind); 21] = [
     ("broken-sse", Kind::BrokenSse),
     ("content-filter", Kind::ContentFilter),
     ("filtered", Kind::Filtered),
+    ("error-event", Kind::ErrorEvent),
     ("freeze", Kind::Freeze),
     ("model-not-loaded", Kind::ModelNotLoaded),
 ];
@@ -113,7 +117,7 @@ impl Kind {
             Kind::Reset | Kind::HalfHeader | Kind::HalfBody | Kind::EarlyEof | Kind::Stall => {
                 Effect::Cut
             }
-            Kind::Filtered => Effect::Own,
+            Kind::Filtered | Kind::ErrorEvent => Effect::Own,
             Kind::Refused | Kind::Freeze | Kind::ModelNotLoaded => Effect::Service,
         }
     }

@@ -8,7 +8,7 @@ use crate::measure::summary::{Latency, MeasuredWindow, ms, samples_needed};
 use crate::report::format;
 use crate::report::model::Chart;
 use crate::report::resources::cpu_spans;
-use crate::report::timeline::{Bin, Timeline};
+use crate::report::timeline::{Bin, BinLatency, Timeline};
 use crate::schedule::OpenLoad;
 use crate::store::run::Run;
 
@@ -105,44 +105,80 @@ fn each(width: f64) -> String {
 /// p50, p95 and p99 of the response time of successes over time, failures below. `None` where no
 /// request ended.
 pub fn latency(time: &Timeline, window: MeasuredWindow, flag: Option<&str>) -> Option<Chart> {
-    let axis = TimeAxis::up_to(time.end());
-    let known = || time.bins.iter().filter_map(|bin| bin.latency);
-    let lowest = known().map(|latency| latency.p50_ms).reduce(f64::min)?;
-    let highest = known().map(|latency| latency.p99_ms).reduce(f64::max)?;
-    let lines = vec![
-        series("p99", P99, Shape::Line, axis.points(&time.bins, |b| Some(b.latency?.p99_ms))),
-        series("p95", P95, Shape::Line, axis.points(&time.bins, |b| Some(b.latency?.p95_ms))),
-        series("p50", P50, Shape::Line, axis.points(&time.bins, |b| Some(b.latency?.p50_ms))),
-    ];
-    let is_log = lowest > 0.0 && highest / lowest > LOG_FROM_RATIO;
-    let (label, scale) = match is_log {
-        true => {
-            ("Response time (ms, log scale)", Scale::Log { min: lowest / 1.3, max: highest * 1.3 })
-        }
-        false => ("Response time (ms)", scale_of(&lines, 0.0, MAIN)),
+    let what = OverTime {
+        name: "Response time",
+        of: "Successful requests",
+        file_stem: "latency",
+        value: |bin| bin.latency,
+        count: |bin| bin.ok,
     };
-    let each = each(time.width);
-    let mut subtitle = format!("Successful requests that ended in each {each}");
-    let few = samples_needed(0.99);
-    if time.bins.iter().any(|bin| (1..few).contains(&bin.ok)) {
-        subtitle += &format!("; of fewer than {few}, p99 is the slowest");
+    what.chart(time, window, flag)
+}
+
+/// The same of the time to the first token of streams. `None` where no stream succeeded.
+pub fn first_token(time: &Timeline, window: MeasuredWindow, flag: Option<&str>) -> Option<Chart> {
+    let what = OverTime {
+        name: "Time to first token",
+        of: "Successful streams",
+        file_stem: "ttft",
+        value: |bin| bin.ttft,
+        count: |bin| bin.streams,
+    };
+    what.chart(time, window, flag)
+}
+
+/// A time of successes, which is drawn over the time of the run.
+struct OverTime {
+    name: &'static str,
+    /// Whose time it is.
+    of: &'static str,
+    file_stem: &'static str,
+    value: fn(&Bin) -> Option<BinLatency>,
+    /// How many there are of it.
+    count: fn(&Bin) -> u64,
+}
+
+impl OverTime {
+    fn chart(&self, time: &Timeline, window: MeasuredWindow, flag: Option<&str>) -> Option<Chart> {
+        let axis = TimeAxis::up_to(time.end());
+        let OverTime { name, of, value, count, .. } = *self;
+        let known = || time.bins.iter().filter_map(value);
+        let lowest = known().map(|latency| latency.p50_ms).reduce(f64::min)?;
+        let highest = known().map(|latency| latency.p99_ms).reduce(f64::max)?;
+        let lines = vec![
+            series("p99", P99, Shape::Line, axis.points(&time.bins, |b| Some(value(b)?.p99_ms))),
+            series("p95", P95, Shape::Line, axis.points(&time.bins, |b| Some(value(b)?.p95_ms))),
+            series("p50", P50, Shape::Line, axis.points(&time.bins, |b| Some(value(b)?.p50_ms))),
+        ];
+        let is_log = lowest > 0.0 && highest / lowest > LOG_FROM_RATIO;
+        let (unit, scale) = match is_log {
+            true => ("ms, log scale", Scale::Log { min: lowest / 1.3, max: highest * 1.3 }),
+            false => ("ms", scale_of(&lines, 0.0, MAIN)),
+        };
+        let each = each(time.width);
+        let mut subtitle = format!("{of} that ended in each {each}");
+        let few = samples_needed(0.99);
+        if time.bins.iter().any(|bin| (1..few).contains(&count(bin))) {
+            subtitle += &format!("; of fewer than {few}, p99 is the slowest");
+        }
+        let mut plot = axis.plot(&format!("{name} over time"), subtitle, window);
+        plot.panels.push(panel(&format!("{name} ({unit})"), MAIN, scale, lines));
+        let failed: u64 = time.bins.iter().map(|bin| bin.failed).sum();
+        if failed > 0 {
+            plot.panels.push(failures(&axis, time));
+        }
+        let alt = format!(
+            "Lines of p50, p95 and p99 {} for each {each}. p50 is at least {} ms, p99 at most {} ms; {}.",
+            name.to_lowercase(),
+            format::millis(lowest),
+            format::millis(highest),
+            match failed {
+                0 => "no request failed".to_owned(),
+                n => format::counted(n, "request failed", "requests failed"),
+            },
+        );
+        Some(chart(plot, self.file_stem, flag, alt))
     }
-    let mut plot = axis.plot("Response time over time", subtitle, window);
-    plot.panels.push(panel(label, MAIN, scale, lines));
-    let failed: u64 = time.bins.iter().map(|bin| bin.failed).sum();
-    if failed > 0 {
-        plot.panels.push(failures(&axis, time));
-    }
-    let alt = format!(
-        "Lines of p50, p95 and p99 response time for each {each}. p50 is at least {} ms, p99 at most {} ms; {}.",
-        format::millis(lowest),
-        format::millis(highest),
-        match failed {
-            0 => "no request failed".to_owned(),
-            n => format::counted(n, "request failed", "requests failed"),
-        },
-    );
-    Some(chart(plot, "latency", flag, alt))
 }
 
 fn failures(axis: &TimeAxis, time: &Timeline) -> Panel {

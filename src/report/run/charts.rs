@@ -8,7 +8,7 @@ use crate::schedule::LoadModel;
 
 use super::Source;
 
-/// Latency, its distribution, throughput, resources.
+/// Latency, of streams the time to the first token, the distribution, throughput, resources.
 pub fn charts(source: &Source<'_>) -> Section {
     let section = Section::new("Charts");
     let timeline = match &source.timeline {
@@ -23,6 +23,11 @@ pub fn charts(source: &Source<'_>) -> Section {
         LoadModel::Closed(_) => None,
     };
     let times = source.assessment.merged.successes(None, Metric::ResponseTime);
+    let has_streams = source.plan().steps.iter().any(|step| step.streams);
+    let first_token = (
+        chart::first_token(timeline, window, flag),
+        "No stream succeeded: no times to the first token over time.",
+    );
     let charts = [
         (
             chart::latency(timeline, window, flag),
@@ -38,8 +43,10 @@ pub fn charts(source: &Source<'_>) -> Section {
             "Neither the CPU nor the memory of the target or of gander was measured.",
         ),
     ];
-    charts.into_iter().fold(section, |section, (chart, why_not)| match chart {
-        Some(chart) => section.with(chart),
-        None => section.with(why_not),
+    let (first, rest) = charts.split_at(1);
+    let charts = first.iter().chain(has_streams.then_some(&first_token)).chain(rest);
+    charts.fold(section, |section, (chart, why_not)| match chart {
+        Some(chart) => section.with(chart.clone()),
+        None => section.with(*why_not),
     })
 }

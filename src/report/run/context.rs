@@ -76,6 +76,7 @@ pub fn configuration(source: &Source<'_>) -> Section {
             Text::from(format::counted(plan.threads as u64, "worker thread", "worker threads")),
         ),
     ];
+    facts.splice(1..1, provenance::laid_over(plan.variant.as_deref(), &plan.settings));
     if let Some(iterations) = load.iterations() {
         let limit = format::counted(iterations, "iteration", "iterations");
         facts.push(("Limit", Text::from(format!("{limit} over all users"))));

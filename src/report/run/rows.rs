@@ -36,7 +36,9 @@ pub fn rows(source: &Source<'_>, notes: &mut Notes) -> Section {
     let mut fact = |name: &str, value: Text| facts.push((name.to_owned(), value));
     let ends = IterationEnd::ALL.into_iter().filter(|end| rows.of(*end) > 0);
     let ends = ends.map(|end| format!("{} {}", format::count(rows.of(end)), end.name()));
-    fact("Ended", Text::from(ends.collect::<Vec<_>>().join(", ")).note(notes.refer(notes::ROWS)));
+    let ends = Some(ends.collect::<Vec<_>>().join(", ")).filter(|ends| !ends.is_empty());
+    let ends = ends.unwrap_or_else(|| "none".to_owned());
+    fact("Ended", Text::from(ends).note(notes.refer(notes::ROWS)));
     if let Some((all, ok)) = rows.per_second.zip(rows.ok_per_second) {
         let rates = format!("{} {many}/s, {} of them ok", format::rate(all), format::rate(ok));
         fact("Throughput", Text::from(rates).note(notes.refer(notes::ROW_RATE)));

@@ -3,6 +3,7 @@
 //! | key | what it holds |
 //! |---|---|
 //! | `scenario`, `started_at` | what was swept |
+//! | `variant`, `settings` | what was laid over the scenario: `null` or a name, and a list of `KEY=VALUE` |
 //! | `axes` | a list of `dimension` and `values`, the first in the law's place of N |
 //! | `end` | `done`, `interrupted`, `terminated`; `dead`, `budget` or `failed` with what was seen; or `killed` |
 //! | `answer` | of a search: `found` (`limit`, `no_limit`, `none_safe`, `unclear`) and its loads; else `null` |
@@ -25,6 +26,8 @@ use crate::store::sweep::SweepRecord;
 pub fn summary(record: &SweepRecord, capacity: &Capacity) -> Value {
     json!({
         "scenario": record.scenario,
+        "variant": record.variant,
+        "settings": record.settings,
         "started_at": record.started_at,
         "axes": record.axes,
         "end": record.end.as_ref().map_or(json!("killed"), |end| json!(end)),

@@ -127,6 +127,7 @@ fn provenance(record: &SweepRecord) -> Section {
         ),
         ("More", "each run has a report of its own in its folder, with machine and build".into()),
     ];
-    let facts = facts.map(|(name, value)| (name.to_owned(), value));
-    Section::new("Provenance").with(Block::Facts(facts.into()))
+    let laid_over = provenance::laid_over(record.variant.as_deref(), &record.settings);
+    let facts = laid_over.chain(facts).map(|(name, value)| (name.to_owned(), value));
+    Section::new("Provenance").with(Block::Facts(facts.collect()))
 }

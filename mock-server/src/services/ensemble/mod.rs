@@ -100,15 +100,34 @@ pub(crate) fn service(behaviour: Ensemble, context: &Context) -> io::Result<serv
     })
 }
 
+/// A request that has been read, whichever way it is answered.
+struct Begun {
+    started: Instant,
+    ask: Ask,
+    /// The intended time.
+    intended: Duration,
+}
+
+impl Begun {
+    fn new(
+        service: &Service,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Begun, Rejection> {
+        let started = Instant::now();
+        let ask = Ask::read(headers, body, &service.pipeline.behaviour.prices)?;
+        Ok(Begun { started, ask, intended: arrival.latency().draw(arrival.draws, 0) })
+    }
+}
+
 async fn time_travel(
     State(service): State<Arc<Service>>,
     Extension(arrival): Extension<Arrival>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Rejection> {
-    let started = Instant::now();
-    let ask = Ask::read(&headers, &body, &service.pipeline.behaviour.prices)?;
-    let intended = arrival.latency().draw(arrival.draws, 0);
+    let Begun { started, ask, intended } = Begun::new(&service, &arrival, &headers, &body)?;
     let watch = Watch { monitor: Arc::clone(&service.monitor), events: None };
     let done = service.pipeline.run(&ask, intended, &watch).await;
     let (items, tokens) = (done.made, done.tokens);
@@ -130,9 +149,7 @@ async fn time_travel_stream(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Rejection> {
-    let started = Instant::now();
-    let ask = Ask::read(&headers, &body, &service.pipeline.behaviour.prices)?;
-    let intended = arrival.latency().draw(arrival.draws, 0);
+    let Begun { started, ask, intended } = Begun::new(&service, &arrival, &headers, &body)?;
     let behaviour = &service.pipeline.behaviour;
     let (heartbeat, time_scale) = (behaviour.scaled(behaviour.heartbeat), behaviour.time_scale);
     let (sender, events) = mpsc::unbounded_channel();

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::errors::Dialect;
+use super::errors::{self, Dialect};
 use super::reply::{Choice, Finish};
 
 /// What all parts of one answer have in common.
@@ -218,6 +218,13 @@ impl Events {
         let part =
             Part { index, delta, logprobs: (), finish_reason, content_filter_results: filter };
         event(out, &self.of(&[part], self.include_usage.then_some(None)));
+    }
+
+    /// An error in place of the rest.
+    pub(super) fn error(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&errors::in_answer(self.heading.dialect));
+        out.extend_from_slice(b"\n\n");
     }
 
     /// The chunk with the usage, if it was asked for, and the end marker.

@@ -153,11 +153,11 @@ impl Failure {
         Failure { kind, ..Failure::new(status, code, message) }
     }
 
-    /// The answer to the client.
-    pub(super) fn response(&self, dialect: Dialect) -> Response {
+    /// What stands below `error`.
+    fn detail(&self, dialect: Dialect) -> Detail<'_> {
         let status = self.status.as_u16();
         let is_of_gateway = matches!(status, 401 | 404 | 429);
-        let detail = match (dialect, is_of_gateway) {
+        match (dialect, is_of_gateway) {
             // Azure's gateway knows codes and messages only, and numbers for most codes.
             (Dialect::Azure, true) => {
                 let code = self.code.as_deref().filter(|code| *code == "DeploymentNotFound");
@@ -170,13 +170,24 @@ impl Failure {
                 code: self.code.as_deref().map(Cow::Borrowed),
                 ..Detail::of(&self.message)
             },
-        };
-        let mut response = answer(self.status, &detail);
+        }
+    }
+
+    /// The answer to the client.
+    pub(super) fn response(&self, dialect: Dialect) -> Response {
+        let mut response = answer(self.status, &self.detail(dialect));
         if let Some(time) = self.retry_after {
             come_again(response.headers_mut(), time);
         }
         response
     }
+}
+
+/// The body of an error that comes with status 200, when the service had already promised an answer.
+pub(super) fn in_answer(dialect: Dialect) -> Vec<u8> {
+    let failure = Failure::of_status(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = Body { error: &failure.detail(dialect) };
+    serde_json::to_vec(&body).expect("invariant: a buffer takes what JSON can hold")
 }
 
 /// What a 429 of a fault says where its rule does not.
@@ -227,11 +238,12 @@ fn filtered(status: StatusCode) -> Response {
 }
 
 fn answer(status: StatusCode, error: &Detail<'_>) -> Response {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        error: &'a Detail<'a>,
-    }
     (status, axum::Json(Body { error })).into_response()
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a Detail<'a>,
 }
 
 /// What stands below `error`. The outer option leaves a field out, the inner one is `null`.

@@ -106,21 +106,28 @@ impl Service {
             }
         };
         let Completion { usage, intended, .. } = completion;
+        let fails = call.arrival.struck_by() == Some(Kind::ErrorEvent);
         let n = completion.choices.len() as u32;
         let mut response = match completion.stream {
-            Some(asked) => self.streamed(completion, asked, times, presence),
+            Some(asked) => self.streamed(completion, asked, (times, presence), fails),
             None => {
                 if !intended.is_zero() {
                     tokio::time::sleep_until(call.since + intended).await;
                 }
-                whole(&completion)
+                json(match fails {
+                    true => errors::in_answer(call.dialect),
+                    false => {
+                        let Completion { heading, choices, usage, .. } = &completion;
+                        answer::completion(heading, choices, *usage)
+                    }
+                })
             }
         };
         let spent = call.since.elapsed();
         headers::answered(response.headers_mut(), call.dialect, &standing, spent);
         let tokens = Tokens { prompt: usage.prompt_tokens, completion: usage.completion_tokens };
         response.extensions_mut().insert(Work { items: n, intended, spent, tokens });
-        if call.arrival.struck_by() == Some(Kind::Filtered) {
+        if fails || call.arrival.struck_by() == Some(Kind::Filtered) {
             response.extensions_mut().insert(service::Struck);
         }
         response
@@ -191,14 +198,14 @@ impl Service {
         &self,
         completion: Completion,
         asked: StreamAsked,
-        times: StreamTimes,
-        presence: Presence,
+        (times, presence): (StreamTimes, Presence),
+        fails: bool,
     ) -> Response {
         let Completion { heading, choices, usage, clock, .. } = completion;
         let events = Events { heading, include_usage: asked.include_usage };
         let step = self.behaviour.tokens_per_chunk.get();
         let stream = Stream::new(events, choices, usage, step, clock, times.clone(), presence);
-        let mut response = Response::new(Body::new(stream));
+        let mut response = Response::new(Body::new(stream.failing(fails)));
         response.headers_mut().insert(header::CONTENT_TYPE, EVENTS);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response.extensions_mut().insert(times);
@@ -206,9 +213,8 @@ impl Service {
     }
 }
 
-fn whole(completion: &Completion) -> Response {
-    let Completion { heading, choices, usage, .. } = completion;
-    let mut response = Response::new(Body::from(answer::completion(heading, choices, *usage)));
+fn json(body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }

@@ -35,6 +35,8 @@ pub(super) struct Stream {
     longest: u32,
     has_begun: bool,
     is_over: bool,
+    /// An error is to come in place of the rest.
+    fails: bool,
     /// None where everything is due at once.
     clock: Option<Clock>,
     times: StreamTimes,
@@ -69,10 +71,16 @@ impl Stream {
             longest,
             has_begun: false,
             is_over: false,
+            fails: false,
             clock,
             times,
             _presence: presence,
         }
+    }
+
+    /// The same stream; where it `fails`, an error comes after its second chunk, or its last.
+    pub(super) fn failing(self, fails: bool) -> Stream {
+        Stream { fails, ..self }
     }
 
     /// Tokens of the next chunk of each choice.
@@ -106,6 +114,11 @@ impl Stream {
             self.times.chunk();
         }
         self.sent += step;
+        if self.fails && (self.sent > 1 || self.sent == self.longest) {
+            self.events.error(out);
+            self.is_over = true;
+            return;
+        }
         if self.sent == self.longest {
             for (index, rest) in self.choices.iter().enumerate() {
                 self.events.chunk(out, index, News::Finish(rest.choice.finish));

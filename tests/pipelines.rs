@@ -427,7 +427,7 @@ fn requests_beside_those_that_carry_rows_are_counted() {
     let scenario = r#"
 summary = "A plain step, then batches."
 [data]
-batch = [ [ { id = "a" }, { id = "b" } ], [ { id = "c" } ], [] ]
+batch = [ [ PATIENT, PATIENT ], [ PATIENT ] ]
 [[step]]
 name = "health"
 get = "/health"
@@ -435,6 +435,7 @@ get = "/health"
 name = "batches"
 after = "health"
 for_each = "batch"
+concurrency = 1
 post = "/rows"
 json = { state_id = "s-{{ iteration }}-{{ index }}", rows = "{{ batch }}" }
 [step.rows]
@@ -445,21 +446,24 @@ name = "again"
 after = "batches"
 get = "/health"
 "#;
-    // Of three batches in each iteration the first fails in the first iteration, the second in the
-    // third, and none of them ends its iteration.
+    // Of eight batches the fourth and the last fail, and neither ends its iteration.
     let faults = Faults::new(vec![Rule::every(Kind::Status(500), 4)]).unwrap();
     let settings = MultiQuery { faults, ..MultiQuery::default() };
     let pipeline = Pipeline::new(Way::Service, llm(after(1), vec![]), settings);
     let gander = Gander::new();
-    let file = gander.scenario(scenario);
+    let patient = r#"{ id = "a", cs1_bg = "wheezing", cs2_bg = "salbutamol" }"#;
+    let file = gander.scenario(&scenario.replace("PATIENT", patient));
     let summary = pipeline.run(&format!("{file} --users 1 --iterations 4"));
     let (rows, ledger) = (&summary["rows"], pipeline.service.as_ref().unwrap().ledger());
     assert_eq!(rows["requests"], ledger.requests.accepted, "{rows}");
     assert_eq!(rows["attempts"], ledger.requests.accepted, "{rows}");
-    let failed = ledger.faults["500"];
-    assert_eq!((&rows["failed"], failed), (&failed.into(), 3), "{rows}");
-    assert_eq!(rows["failures"][0]["class"], "batches: server error (500)", "{rows}");
-    assert_eq!(summary["ledger"]["iterations_partial"], 3);
+    // Six batches came back: four of two rows, and two of one.
+    let failures: Vec<&str> =
+        rows["failures"].as_array().unwrap().iter().map(|f| f["class"].as_str().unwrap()).collect();
+    assert_eq!(failures, ["batches: HTTP status (500)"], "{rows}");
+    assert_eq!((&rows["ok"], &rows["failed"]), (&10.into(), &2.into()), "{rows}");
+    assert_eq!(ledger.faults["500"], 2);
+    assert_eq!(summary["ledger"]["iterations_partial"], 2);
 }
 
 /// A response that lists fewer rows than were sent must not make rows vanish.

@@ -14,6 +14,7 @@ use gander::{Finished, Gander, one_at_a_time};
 use mock_server::faults::{Faults, Kind, Rule};
 use mock_server::latency::{Distribution, Latency};
 use mock_server::{Behaviour, Llm};
+use proptest::prelude::*;
 use reference::Reference;
 use serde_json::Value;
 
@@ -315,4 +316,42 @@ body_contains = "a=tag-{{ user }}-{{ iteration }}-a;b=tag-{{ user }}-{{ iteratio
     balances(&summary, &service);
     assert_eq!(summary["rows"]["ok"], 200, "{}", run.stderr);
     assert_eq!(summary["rows"]["counts_rows"], false);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// One user makes one row after another, so that the requests of row `i` are the numbers `4i + 1` to
+    /// `4i + 4`, in whatever order they come: a model says how each row ends.
+    #[test]
+    fn rows_and_requests_end_as_a_model_says(
+        every in 1..9_u64,
+        concurrency in 1..6_u64,
+        all_or_nothing: bool,
+        rows in 1..14_u64,
+    ) {
+        let _alone = one_at_a_time();
+        let service = llm_after(Duration::from_millis(1), vec![limited_every(every)]);
+        let keys = format!("all_or_nothing = {all_or_nothing}");
+        let scenario = rows_with(&keys)
+            .replace("concurrency = 4", &format!("concurrency = {concurrency}"));
+        let run = run(&service, &scenario, &format!("--users 1 --iterations {rows}"));
+        let summary = run.summary();
+        balances(&summary, &service);
+        let failed_in = |row: u64| (4 * row + 1..=4 * row + 4).filter(|n| n % every == 0).count();
+        let ends: Vec<usize> = (0..rows).map(failed_in).collect();
+        let failed = |count: usize| count == 4 || (all_or_nothing && count > 0);
+        let of = |wanted: &dyn Fn(usize) -> bool| ends.iter().filter(|&&n| wanted(n)).count();
+        let told = &summary["rows"];
+        prop_assert_eq!(&told["ok"], of(&|n| n == 0), "{}", told);
+        prop_assert_eq!(&told["failed"], of(&failed), "{}", told);
+        prop_assert_eq!(&told["partial"], of(&|n| n > 0 && !failed(n)), "{}", told);
+        prop_assert_eq!(&told["requests"], 4 * rows, "{}", told);
+        let wasted: usize = ends.iter().filter(|&&n| failed(n)).map(|n| 4 - n).sum();
+        prop_assert_eq!(&told["wasted_requests"], wasted, "{}", told);
+        let ledger = service.ledger();
+        prop_assert_eq!(ledger.requests.accepted, 4 * rows);
+        prop_assert!(ledger.peak_in_flight <= concurrency.min(4));
+        prop_assert_eq!(&summary["total"]["failed"], ends.iter().sum::<usize>());
+    }
 }

@@ -891,7 +891,7 @@ fn settings_below_a_text_keep_what_it_stands_for() {
         with(&["rows.batch=2", "step.a.json.rows.batch=2", "step.a.extract.found.header=\"x\""]);
     let inputs = replaced.data.feeder(1).iteration(0, 0, 0);
     let sent = replaced.steps[0].template.render(&inputs).unwrap();
-    assert_eq!(&sent.body[..], br#"{"n":2,"rows":{"batch":2}}"#);
+    assert_eq!(&sent.body[..], br#"{"rows":{"batch":2},"n":2}"#);
 }
 
 fn user_with(weights: &[u32]) -> User {

@@ -58,9 +58,11 @@ async fn the_ledger_has_the_chunks_and_the_times_of_streams() {
     assert_eq!((streams.begun, streams.whole, streams.chunks), (3, 3, 60));
     assert_eq!((streams.first_chunk.count, streams.gaps.count), (3, 57));
     assert_eq!(route.tokens.completion, 60);
-    assert!(streams.first_chunk.p50_ms >= 30.0 && streams.gaps.mean_ms >= 2.9, "{streams:?}");
-    // First token and the gaps after it make up the whole time, which the ledger takes to the end.
+    assert!(streams.first_chunk.p50_ms >= 30.0, "{streams:?}");
+    // First token and the gaps after it make up the whole time, which the ledger takes to the end. A
+    // first token that is late shortens the gaps after it, and nothing makes the last one early.
     let sum = streams.first_chunk.mean_ms + 19.0 * streams.gaps.mean_ms;
+    assert!(sum >= 0.99 * (30.0 + 19.0 * 3.0), "{streams:?}");
     let whole = route.statuses[&200].mean_ms;
     assert!((sum / whole - 1.0).abs() < 0.05, "{sum} {whole}");
     assert_eq!(route.intended.mean_ms, 30.0 + 19.0 * 3.0);

@@ -8,4 +8,4 @@ mod series;
 mod svg;
 pub mod sweep;
 
-pub use series::{distribution, latency, resources, throughput};
+pub use series::{counts, distribution, latency, resources, throughput};

@@ -37,6 +37,10 @@ pub fn charts(source: &Source<'_>) -> Section {
             chart::resources(source.run, window, flag),
             "Neither the CPU nor the memory of the target or of gander was measured.",
         ),
+        (
+            chart::counts(source.run, window, flag),
+            "The target's files, sockets and threads were not measured.",
+        ),
     ];
     charts.into_iter().fold(section, |section, (chart, why_not)| match chart {
         Some(chart) => section.with(chart),

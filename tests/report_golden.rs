@@ -369,7 +369,7 @@ fn three_hours_give_charts_as_small_and_legible_as_three_seconds() {
     assert_eq!(time.width, 60.0);
     assert!((180..=182).contains(&time.bins.len()), "{} bins", time.bins.len());
     let report = run::build(&run, &assessment);
-    assert_eq!(report.charts().count(), 4);
+    assert_eq!(report.charts().count(), 5);
     for chart in report.charts() {
         assert!(chart.svg.len() < 50_000, "{}: {} bytes", chart.file_stem, chart.svg.len());
         if chart.file_stem != "distribution" {

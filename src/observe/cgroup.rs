@@ -86,14 +86,13 @@ impl Groups {
         };
         // Of a system that has both versions, a controller is in one of them.
         let found = of(&|names| has(names)).or_else(|| of(&<[String]>::is_empty));
-        let folders = found.into_iter().flat_map(|(names, path)| {
+        found.into_iter().flat_map(|(names, path)| {
             let mount = match names.is_empty() {
                 true => self.root.clone(),
                 false => self.mount(&names, controller),
             };
             path.ancestors().map(|part| mount.join(part)).collect::<Vec<_>>()
-        });
-        folders
+        })
     }
 
     fn mount(&self, names: &[String], controller: &str) -> PathBuf {

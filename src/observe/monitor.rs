@@ -231,7 +231,7 @@ impl Beat {
         let mut looks = Vec::with_capacity(self.observers.len());
         for observer in &mut self.observers {
             let sample = observer.sample(self.clock.now());
-            self.journal.append(&Entry::Resource(sample))?;
+            self.journal.append(&Entry::Resource(Box::new(sample)))?;
             looks.push(sample);
         }
         Ok(looks)

@@ -10,10 +10,13 @@ use crate::measure::sample::Offset;
 /// Sums over all threads that were seen. They never fall: what a thread that ended had is kept.
 #[derive(Debug, Default)]
 pub struct Threads {
-    /// The threads of the look before, by process and thread.
-    before: Option<(Offset, BTreeMap<(u32, i32), Thread>)>,
+    /// The threads of the look before.
+    before: Option<(Offset, ById)>,
     sums: Thread,
 }
+
+/// Threads by process and thread.
+type ById = BTreeMap<(u32, i32), Thread>;
 
 /// Totals of a thread since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -40,17 +43,17 @@ pub struct Seen {
 impl Threads {
     /// Looks at all threads of `pids`; `None` where none can be seen.
     pub fn look(&mut self, at: Offset, pids: impl Iterator<Item = u32>) -> Option<Seen> {
-        let now: BTreeMap<_, _> = pids.flat_map(threads).collect();
+        let now: ById = pids.flat_map(threads).collect();
         self.update(at, now)
     }
 
-    fn update(&mut self, at: Offset, now: BTreeMap<(u32, i32), Thread>) -> Option<Seen> {
+    fn update(&mut self, at: Offset, now: ById) -> Option<Seen> {
         if now.is_empty() {
             return None;
         }
         let (before_at, before) = match &self.before {
             Some((at, threads)) => (Some(*at), threads),
-            None => (None, &BTreeMap::new()),
+            None => (None, &ById::new()),
         };
         let mut most_ns = 0;
         for (id, thread) in &now {

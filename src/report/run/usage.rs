@@ -120,6 +120,9 @@ const DETAILS: [Row; 8] = [
     ("Cost of looking", notes::COST_OF_LOOKING, |used| used.cost_percent.map(format::cpu)),
 ];
 
+/// What is limited, its peak, its limit, and how both are shown.
+type Limited<'a> = (&'a str, Option<f64>, Option<f64>, &'a dyn Fn(f64) -> String);
+
 /// The most that was used beside what may be used, and what stands out.
 fn limits(used: &[Resources; 2], notes: &mut Notes) -> Table {
     let note = notes.refer(notes::LIMITS);
@@ -135,7 +138,7 @@ fn limits(used: &[Resources; 2], notes: &mut Notes) -> Table {
         let memory = used.rss_peak_bytes.map(|bytes| bytes as f64);
         let in_bytes = |bytes: f64| format::bytes(bytes as u64);
         let in_whole = |count: f64| format::count(count as u64);
-        let rows: [(&str, Option<f64>, Option<f64>, &dyn Fn(f64) -> String); 4] = [
+        let rows: [Limited<'_>; 4] = [
             ("CPU", used.cpu_peak_percent, limits.cpus.map(|cpus| cpus * 100.0), &cpus),
             ("memory", memory, limits.memory_bytes.map(|bytes| bytes as f64), &in_bytes),
             ("threads", used.threads.map(f64::from), limits.threads.map(|n| n as f64), &in_whole),

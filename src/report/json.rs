@@ -15,7 +15,8 @@
 //! | `total` | figures of all steps together |
 //! | `steps` | a list of figures with `name`, `method`, `path` |
 //! | `rows` | rows or iterations of the measured part: how they ended, rates, time, requests, waste, failures; `null` where none was due |
-//! | `resources` | `target` and `generator`: CPU, memory, the most threads, files, sockets; of the generator alone `timer_lag_max_ms` |
+//! | `resources` | `target` and `generator`: CPU, memory, the most threads, files, sockets; of the generator alone `timer_lag_max_ms`; `limits`, and what is looked at once a second at most |
+//! | `leaks` | for each resource of the target: verdict, and growth in units a second |
 //! | `ledger` | totals of the whole run, `balances` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
 //!
@@ -46,6 +47,7 @@ use crate::plan::PlanRecord;
 use crate::store::run::Run;
 
 use super::resources::Resources;
+use crate::analysis::leak::judge;
 
 /// Version of the form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -97,6 +99,7 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
         },
         "total": about.figures(&assessment.summary.total, None),
         "steps": steps.collect::<Vec<_>>(),
+        "leaks": judge(run),
         "resources": {
             "target": used(Observed::Target),
             "generator": used(Observed::Generator),
@@ -261,6 +264,15 @@ fn resources(used: &Resources) -> Value {
         "open_files_max": used.open_files,
         "sockets_max": used.sockets,
         "timer_lag_max_ms": used.timer_lag_max_ms.map(whole_nanoseconds),
+        "pss_peak_bytes": used.detail.pss_peak_bytes,
+        "tcp_sockets_max": used.detail.tcp,
+        "waiting_threads": used.detail.waiting_threads,
+        "busiest_thread_percent": used.detail.busiest_thread_percent,
+        "voluntary_switches_per_s": used.detail.voluntary_per_s,
+        "involuntary_switches_per_s": used.detail.involuntary_per_s,
+        "throttled_s": used.detail.throttled_seconds,
+        "limits": used.limits,
+        "cost_percent": used.cost_percent,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::measure::resource::{Observed, ResourceSample};
+use crate::measure::resource::{Detail, Limits, Observed, ResourceSample, TcpSockets};
 use crate::measure::summary::MeasuredWindow;
 use crate::store::run::Run;
 
@@ -41,6 +41,63 @@ pub struct Resources {
     pub sockets: Option<u32>,
     /// The latest that a timer of gander fired after its time, in milliseconds.
     pub timer_lag_max_ms: Option<f64>,
+    /// CPU time of gander that looking took, in percent of one processor.
+    pub cost_percent: Option<f64>,
+    /// What is looked at once a second at most.
+    pub detail: DetailFigures,
+    /// What it may use at most; `None` where that is not known.
+    pub limits: Option<Limits>,
+}
+
+/// Figures of the details of a resource series.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct DetailFigures {
+    /// The most memory in bytes, pages that processes share counted in parts.
+    pub pss_peak_bytes: Option<u64>,
+    /// Threads that waited for a processor, on average.
+    pub waiting_threads: Option<f64>,
+    /// CPU of the busiest thread between two looks, the largest, in percent of one processor.
+    pub busiest_thread_percent: Option<f64>,
+    /// Times a second that threads gave the processor up.
+    pub voluntary_per_s: Option<f64>,
+    /// Times a second that it was taken from them.
+    pub involuntary_per_s: Option<f64>,
+    /// The most TCP sockets in each state, not all of them at the same look.
+    pub tcp: Option<TcpSockets>,
+    /// Time in which the control group was not let run, in seconds.
+    pub throttled_seconds: Option<f64>,
+}
+
+impl DetailFigures {
+    fn of(looks: &[&ResourceSample]) -> DetailFigures {
+        let details: Vec<(f64, Detail)> =
+            looks.iter().filter_map(|look| Some((look.at.as_secs_f64(), look.detail?))).collect();
+        // What a total grew by, and over which time.
+        let grown = |total: fn(&Detail) -> Option<f64>| {
+            let mut known = details.iter().filter_map(|(at, d)| Some((*at, total(d)?)));
+            let ((from, first), (to, last)) = (known.next()?, known.next_back()?);
+            (to > from).then_some((last - first, to - from))
+        };
+        let rate = |total| grown(total).map(|(more, seconds)| more / seconds);
+        let all = || details.iter().map(|(_, detail)| detail);
+        DetailFigures {
+            pss_peak_bytes: all().filter_map(|detail| detail.pss_bytes).max(),
+            waiting_threads: rate(|detail| detail.runnable_seconds),
+            busiest_thread_percent: all()
+                .skip(1)
+                .filter_map(|detail| Some(detail.busiest_thread? * 100.0))
+                .reduce(f64::max),
+            voluntary_per_s: rate(|detail| Some(detail.voluntary_switches? as f64)),
+            involuntary_per_s: rate(|detail| Some(detail.involuntary_switches? as f64)),
+            tcp: all().filter_map(|detail| detail.tcp).reduce(|a, b| TcpSockets {
+                established: a.established.max(b.established),
+                close_wait: a.close_wait.max(b.close_wait),
+                listening: a.listening.max(b.listening),
+                other: a.other.max(b.other),
+            }),
+            throttled_seconds: grown(|detail| detail.throttled_seconds).map(|(more, _)| more),
+        }
+    }
 }
 
 impl Resources {
@@ -83,8 +140,19 @@ impl Resources {
                 .filter(|look| look.at > window.start)
                 .filter_map(|look| look.timer_lag_max_ms)
                 .reduce(f64::max),
+            cost_percent: cost_percent(&looks),
+            detail: DetailFigures::of(&looks),
+            limits: run.resources_of(who).find_map(|look| look.limits),
         }
     }
+}
+
+/// What the looks after the first cost over the time since the first.
+fn cost_percent(looks: &[&ResourceSample]) -> Option<f64> {
+    let (first, rest) = looks.split_first()?;
+    let seconds = rest.last()?.at.since(first.at).as_secs_f64();
+    let cost: u64 = rest.iter().map(|look| look.cost_us).sum::<Option<u64>>()?;
+    (seconds > 0.0).then(|| cost as f64 / 1e6 / seconds * 100.0)
 }
 
 /// The looks in `window`, between the nearest ones at or outside of its edges. The first look of a

@@ -24,7 +24,7 @@ pub enum Entry {
     /// A second of the run.
     Interval(Box<StoredInterval>),
     /// A look at a process tree.
-    Resource(ResourceSample),
+    Resource(Box<ResourceSample>),
     /// Something a reader should know.
     Event(Event),
     /// The last line of a run that was not killed.

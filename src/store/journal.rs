@@ -143,7 +143,7 @@ fn add(run: &mut Run, entry: Entry) {
         // Only the first line is a start; a second one cannot be written.
         Entry::Start(_) => {}
         Entry::Interval(interval) => run.intervals.push(*interval),
-        Entry::Resource(sample) => run.resources.push(sample),
+        Entry::Resource(sample) => run.resources.push(*sample),
         Entry::Event(event) => run.events.push(event),
         Entry::End(end) => run.end = Some(end),
     }

@@ -8,4 +8,4 @@ mod series;
 mod svg;
 pub mod sweep;
 
-pub use series::{distribution, first_token, latency, resources, throughput};
+pub use series::{counts, distribution, first_token, latency, resources, throughput};

@@ -273,7 +273,7 @@ pub fn resources(run: &Run, window: MeasuredWindow, flag: Option<&str>) -> Optio
         ),
     ] {
         let looks: Vec<_> = run.resources_of(who).collect();
-        let (used, resident) = (cpu_points(&axis, &looks), memory_points(&axis, &looks));
+        let (used, resident) = (cpu_points(&axis, &looks), peak_points(&axis, &looks, mebibytes));
         if [&used, &resident].into_iter().flatten().all(|point| point.y.is_none()) {
             missing.push(name);
             continue;
@@ -334,25 +334,65 @@ fn cpu_points(axis: &TimeAxis, looks: &[&ResourceSample]) -> Vec<Point> {
     points
 }
 
-/// Resident memory at looks, the largest of neighbours where there are many.
-fn memory_points(axis: &TimeAxis, looks: &[&ResourceSample]) -> Vec<Point> {
-    let largest = |chunk: &[&ResourceSample]| chunk.iter().filter_map(|look| look.rss_bytes).max();
+/// What `value` finds at looks, the largest of neighbours where there are many.
+fn peak_points(
+    axis: &TimeAxis,
+    looks: &[&ResourceSample],
+    value: fn(&ResourceSample) -> Option<f64>,
+) -> Vec<Point> {
+    let largest =
+        |chunk: &[&ResourceSample]| chunk.iter().filter_map(|look| value(look)).reduce(f64::max);
     let chunks = looks.chunks(step_for(looks.len()));
-    let thinned: Vec<(f64, Option<u64>)> =
+    let thinned: Vec<(f64, Option<f64>)> =
         chunks.filter_map(|chunk| Some((chunk.last()?.at.as_secs_f64(), largest(chunk)))).collect();
     let moments: Vec<f64> = thinned.iter().map(|(moment, _)| *moment).collect();
     let longest = usual_distance(&moments) * GAP;
     let mut points = Vec::new();
     let mut before = f64::INFINITY;
-    for (moment, rss) in thinned {
+    for (moment, found) in thinned {
         if moment - before > longest {
             points.push(axis.point(before, moment, None));
         }
-        let mebibytes = rss.map(|bytes| bytes as f64 / f64::from(1 << 20));
-        points.push(axis.point(moment, moment, mebibytes));
+        points.push(axis.point(moment, moment, found));
         before = moment;
     }
     points
+}
+
+fn mebibytes(look: &ResourceSample) -> Option<f64> {
+    Some(look.rss_bytes? as f64 / f64::from(1 << 20))
+}
+
+/// Threads, open files and sockets of the target over time. `None` where none was measured.
+pub fn counts(run: &Run, window: MeasuredWindow, flag: Option<&str>) -> Option<Chart> {
+    let end = run.resources.last()?.at.max(run.intervals.last()?.end).as_secs_f64();
+    let axis = TimeAxis::up_to(end);
+    let looks: Vec<_> = run.resources_of(Observed::Target).collect();
+    let stroke = |colour, dash| Stroke { colour, width: 2.0, dash };
+    type Count = fn(&ResourceSample) -> Option<f64>;
+    let counted: [(&str, Stroke, Count); 3] = [
+        ("open files", stroke(palette::BLUE, ""), |look| look.open_files.map(f64::from)),
+        ("sockets", stroke(palette::ORANGE, "7 3"), |look| look.sockets.map(f64::from)),
+        ("threads", stroke(palette::GREEN, "2.5 2.5"), |look| look.threads.map(f64::from)),
+    ];
+    let lines = counted.map(|(name, stroke, count)| {
+        series(name, stroke, Shape::Line, peak_points(&axis, &looks, count))
+    });
+    let is_known = |line: &Series| line.points.iter().any(|point| point.y.is_some());
+    let lines: Vec<Series> = lines.into_iter().filter(is_known).collect();
+    let most = |line: &Series| line.points.iter().filter_map(|point| point.y).fold(0.0, f64::max);
+    let said: Vec<String> = lines
+        .iter()
+        .map(|line| format!("at most {} {}", format::count(most(line) as u64), line.name))
+        .collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let alt = format!("Lines of what the target held: {}.", said.join(", "));
+    let subtitle = "Of the target's whole process tree; sockets are open files too".to_owned();
+    let mut plot = axis.plot("Files, sockets and threads", subtitle, window);
+    plot.panels.push(panel("Count", MAIN, scale_of(&lines, 4.0, MAIN), lines));
+    Some(chart(plot, "counts", flag, alt))
 }
 
 /// How the response times of successes are distributed, with p50, p95 and p99 marked. `None` where

@@ -42,6 +42,10 @@ pub fn charts(source: &Source<'_>) -> Section {
             chart::resources(source.run, window, flag),
             "Neither the CPU nor the memory of the target or of gander was measured.",
         ),
+        (
+            chart::counts(source.run, window, flag),
+            "The target's files, sockets and threads were not measured.",
+        ),
     ];
     let (first, rest) = charts.split_at(1);
     let charts = first.iter().chain(has_streams.then_some(&first_token)).chain(rest);

@@ -3,6 +3,7 @@
 mod charts;
 mod context;
 mod latency;
+mod leak;
 mod ledger;
 mod load;
 mod notes;
@@ -57,6 +58,7 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         outcomes::errors(&source, &mut notes),
         charts::charts(&source),
         usage::resources(&source, &mut notes),
+        leak::leaks(&source, &mut notes),
         spending::budget(&source, &mut notes),
         ledger::ledger(&source, &mut notes),
         ledger::validity(&source),

@@ -60,6 +60,30 @@ pub const MEMORY: &str = "Memory: resident memory of the whole process tree in t
 /// Counts of a process tree.
 pub const HIGHEST: &str =
     "The most at any look in the measured part, the nearest before and after it included.";
+/// Proportional memory.
+pub const PSS: &str = "Proportional memory (PSS): a page that n processes share counts 1/n for each, so that the sum over a tree counts it once. Looked at once a second at most.";
+/// Sockets by state.
+pub const TCP: &str = "The most TCP sockets in each state, not all of them at the same look; close-wait: the other side has closed, and this side has not. A socket in TIME_WAIT belongs to no process any more and is not counted.";
+/// Waiting for a processor.
+pub const WAITING: &str = "Time in which threads were ready to run and waited for a processor, over the time between the first and the last look: 1 is one thread that always waits. Of the system's schedstat, all threads.";
+/// The busiest thread.
+pub const BUSIEST: &str = "CPU of the busiest thread between two looks, the largest: near 100%, one thread holds the rest up.";
+/// Context switches.
+pub const SWITCHES: &str = "Voluntary: a thread gave its processor up, to wait; involuntary: it was taken from it. All threads that were there at two looks.";
+/// Throttling.
+pub const THROTTLED: &str = "Time in which the control group had used up its share of processor time and was not let run, from the first to the last look.";
+/// What looking costs.
+pub const COST_OF_LOOKING: &str =
+    "CPU time of gander that looking at these processes took, of one processor.";
+/// Limits.
+pub const LIMITS: &str = "Limits of the process's control groups (the tightest on the way up) and of open files, as they were at the first look. Peaks are those of the table above; a limit of a group counts all processes in it.";
+/// Leak verdicts.
+pub const LEAKS: &str = "Of the measured part without its first quarter, in 40 bins with their medians: slope of Theil and Sen with its 95% interval. A leak: the lower end is above the threshold for this length (0.2 MB/min of memory, one file, socket or thread in two minutes; (600 s / length)^1.5 times as much in runs below 10 minutes), Mann and Kendall's deviate is above 2.58, and the second half grows at least half as fast as the first. No leak: the upper end is below that of 10 minutes, for the whole or for the second half.";
+/// What would be found.
+pub const DETECTABLE: &str = "The slowest steady growth that a run of this length and noise would have been called a leak for.";
+/// Growth for rows.
+pub const PER_1000_ROWS: &str =
+    "The slope over the rows, or iterations, that ended by themselves in the measured part.";
 /// The generator's own lateness.
 pub const TIMER_LAG: &str = "Timer lag: how late the latest of the timers fired that gander sets every 10 ms on the threads that make the load, up to a second around the measured part included. Up to about 1 ms is the timers' own resolution and is not subtracted; more means that gander or its machine was too busy to act in time, and response times may hold as much of gander's own.";
 /// The ledger.

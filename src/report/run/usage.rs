@@ -1,8 +1,8 @@
 //! What the target and gander used.
 
-use crate::measure::resource::Observed;
+use crate::measure::resource::{Observed, TcpSockets};
 use crate::report::format;
-use crate::report::model::{Cell, Column, Section, Table, Text};
+use crate::report::model::{Cell, Column, Section, Table, Text, Tone};
 use crate::report::resources::Resources;
 
 use super::Source;
@@ -14,6 +14,9 @@ pub fn resources(source: &Source<'_>, notes: &mut Notes) -> Section {
     let mut section = Section::new("Resources").brief(true);
     if used.iter().any(|used| used.looks > 0) {
         section = section.with(table(&used, notes));
+    }
+    if used.iter().any(|used| used.limits.is_some()) {
+        section = section.with(limits(&used, notes));
     }
     for (who, used) in ["target", "generator"].into_iter().zip(&used) {
         if used.looks == 0 {
@@ -41,6 +44,15 @@ fn table(used: &[Resources; 2], notes: &mut Notes) -> Table {
     }
     let [_, generator] = used;
     let lag = generator.timer_lag_max_ms.map(|ms| format!("{} ms", format::millis(ms)));
+    for (name, method, figure) in DETAILS {
+        let figures = used.map(|used| figure(&used));
+        // Runs of earlier versions have no such looks at all: nothing is said of each.
+        if figures.iter().any(Option::is_some) {
+            let name = Text::from(name).note(notes.refer(method));
+            let figures = figures.map(|figure| Cell::figure(figure, format::NOT_MEASURED));
+            table.rows.push(std::iter::once(Cell::Text(name)).chain(figures).collect());
+        }
+    }
     table.rows.push(vec![
         Text::from("Timer lag, worst").note(notes.refer(notes::TIMER_LAG)).into(),
         Cell::Missing("does not apply".to_owned()),
@@ -78,6 +90,92 @@ const ROWS: [Row; 11] = [
     ("Open files", notes::HIGHEST, |used| used.open_files.map(whole)),
     ("Sockets", notes::HIGHEST, |used| used.sockets.map(whole)),
 ];
+
+/// What is looked at once a second at most.
+const DETAILS: [Row; 8] = [
+    ("Memory, proportional, peak", notes::PSS, |used| {
+        used.detail.pss_peak_bytes.map(format::bytes)
+    }),
+    ("Sockets by state", notes::TCP, |used| {
+        let TcpSockets { established, close_wait, listening, other } = used.detail.tcp?;
+        Some(format!(
+            "{established} established, {close_wait} close-wait, {listening} listening, {other} other"
+        ))
+    }),
+    ("Threads waiting for a processor", notes::WAITING, |used| {
+        used.detail.waiting_threads.map(format::amount)
+    }),
+    ("Busiest thread, peak", notes::BUSIEST, |used| {
+        used.detail.busiest_thread_percent.map(format::cpu)
+    }),
+    ("Context switches, voluntary", notes::SWITCHES, |used| {
+        Some(format!("{}/s", format::rate(used.detail.voluntary_per_s?)))
+    }),
+    ("Context switches, involuntary", notes::SWITCHES, |used| {
+        Some(format!("{}/s", format::rate(used.detail.involuntary_per_s?)))
+    }),
+    ("Throttled by its control group", notes::THROTTLED, |used| {
+        Some(format!("{} s", format::amount(used.detail.throttled_seconds?)))
+    }),
+    ("Cost of looking", notes::COST_OF_LOOKING, |used| used.cost_percent.map(format::cpu)),
+];
+
+/// What is limited, its peak, its limit, and how both are shown.
+type Limited<'a> = (&'a str, Option<f64>, Option<f64>, &'a dyn Fn(f64) -> String);
+
+/// The most that was used beside what may be used, and what stands out.
+fn limits(used: &[Resources; 2], notes: &mut Notes) -> Table {
+    let note = notes.refer(notes::LIMITS);
+    let mut table = Table::new([
+        Column::words("Limit").note(note),
+        Column::figures("Measured, peak"),
+        Column::figures("Limit"),
+        Column::words("Verdict"),
+    ]);
+    for (who, used) in ["Target", "gander"].into_iter().zip(used) {
+        let Some(limits) = used.limits else { continue };
+        let cpus = |percent: f64| format!("{} processors", format::amount(percent / 100.0));
+        let memory = used.rss_peak_bytes.map(|bytes| bytes as f64);
+        let in_bytes = |bytes: f64| format::bytes(bytes as u64);
+        let in_whole = |count: f64| format::count(count as u64);
+        let rows: [Limited<'_>; 4] = [
+            ("CPU", used.cpu_peak_percent, limits.cpus.map(|cpus| cpus * 100.0), &cpus),
+            ("memory", memory, limits.memory_bytes.map(|bytes| bytes as f64), &in_bytes),
+            ("threads", used.threads.map(f64::from), limits.threads.map(|n| n as f64), &in_whole),
+            (
+                "files",
+                used.open_files.map(f64::from),
+                limits.open_files.map(|n| n as f64),
+                &in_whole,
+            ),
+        ];
+        for (what, peak, limit, shown) in rows {
+            table.rows.push(vec![
+                format!("{who}, {what}").as_str().into(),
+                Cell::figure(peak.map(shown), format::NOT_MEASURED),
+                Cell::figure(limit.map(shown), "none set"),
+                sized(peak.zip(limit)).into(),
+            ]);
+        }
+    }
+    table
+}
+
+/// From this share of a limit on, little is left of it.
+const NEAR: f64 = 0.8;
+
+fn sized(peak_and_limit: Option<(f64, f64)>) -> Text {
+    match peak_and_limit.map(|(peak, limit)| peak / limit) {
+        None => Text::default(),
+        Some(share) if share >= 1.0 => {
+            Text::emphasis(Tone::Bad, "BEYOND").plain(format!(": {}", format::cpu(share * 100.0)))
+        }
+        Some(share) if share >= NEAR => {
+            Text::emphasis(Tone::Warning, "near").plain(format!(": {}", format::share(share)))
+        }
+        Some(share) => Text::from(format!("within: {}", format::share(share))),
+    }
+}
 
 fn whole(number: u32) -> String {
     format::count(u64::from(number))

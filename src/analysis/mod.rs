@@ -2,6 +2,7 @@
 
 pub mod accuracy;
 pub mod capacity;
+pub mod profile;
 mod validity;
 mod verdicts;
 

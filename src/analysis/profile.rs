@@ -1,6 +1,8 @@
 //! What the profiles of a run mean: seconds of functions, how far they may be trusted, and whether
 //! the target's requests waited or computed.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::measure::metric::Metric;
@@ -15,6 +17,9 @@ use crate::store::run::Run;
 const FEW_SAMPLES: u64 = 200;
 /// A sampler that cannot walk this share of the stacks does not see what it cannot walk.
 const MANY_EMPTY: f64 = 0.10;
+/// Where the target's threads wait for a processor for this share of the time in which they could
+/// run, others crowd the machine, or the target itself does.
+const CROWDED: f64 = 0.2;
 /// Of the samples asked for: with fewer, what was missed is not known.
 const MOST_MISSED: f64 = 0.2;
 /// A look at the target this far from an edge of the profile still tells of it, in seconds.
@@ -108,6 +113,15 @@ impl Profiled {
             effective_frequency,
         };
         profiled.weaknesses = profiled.weaknesses();
+        let waited = used(run, record.who, window, runnable);
+        if let Some((waited, ran)) = waited.zip(cpu_seconds)
+            && waited > CROWDED * (waited + ran)
+        {
+            profiled.weaknesses.push(format!(
+                "its threads waited for a processor for {:.0}% of the time in which they could run: give the machine fewer tasks",
+                waited / (waited + ran) * 100.0
+            ));
+        }
         profiled
     }
 
@@ -136,6 +150,13 @@ impl Profiled {
             ));
         }
         reasons
+    }
+
+    /// Time that a sample stands for: measured processor time over samples, else what the frequency
+    /// that was asked for says.
+    pub fn period(&self) -> Option<Duration> {
+        let measured = self.seconds(1).or_else(|| Some(1.0 / self.record.frequency));
+        measured.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
     /// Whether conclusions may be drawn.
@@ -176,6 +197,8 @@ pub enum Bound {
     Io,
     /// It computes.
     Cpu,
+    /// One thread computes without rest, and the others wait for it.
+    OneThread,
     /// Some of both.
     Mixed,
     /// It uses about one processor of several: one thread that never rests, or several that do.
@@ -191,12 +214,18 @@ pub struct Waiting {
     pub request_seconds: f64,
     /// Requests (attempts) that ended meanwhile.
     pub requests: f64,
-    /// `1 - processor time / service times`, from 0 to 1.
+    /// Time that its threads were ready to run and waited for a processor, in seconds; `None` where
+    /// it was not measured.
+    pub runnable_seconds: Option<f64>,
+    /// `1 - (processor time + waiting for a processor) / service times`, from 0 to 1.
     pub wait_share: f64,
     /// Processors that the target used, on average.
     pub processors_used: f64,
-    /// Processors of the machine.
-    pub processors: usize,
+    /// Processors that it may use: those of the machine, or the limit of its control group.
+    pub processors: f64,
+    /// Share of one processor that its busiest thread used, on average; `None` where it was not
+    /// measured.
+    pub busiest_thread: Option<f64>,
     /// What follows.
     pub bound: Bound,
 }
@@ -209,14 +238,19 @@ impl Waiting {
         if request_seconds <= 0.0 || length <= 0.0 {
             return None;
         }
-        let processors = run.start.environment.cores;
+        let cores = run.start.environment.cores as f64;
+        let limits = run.resources_of(Observed::Target).find_map(|look| look.limits?.cpus);
+        let runnable_seconds = used(run, Observed::Target, window, runnable);
+        let busy = cpu_seconds + runnable_seconds.unwrap_or(0.0);
         let mut waiting = Waiting {
             cpu_seconds,
             request_seconds,
             requests,
-            wait_share: (1.0 - cpu_seconds / request_seconds).max(0.0),
+            runnable_seconds,
+            wait_share: (1.0 - busy / request_seconds).max(0.0),
             processors_used: cpu_seconds / length,
-            processors,
+            processors: limits.map_or(cores, |limit| limit.min(cores)),
+            busiest_thread: busiest_thread(run, window),
             bound: Bound::Mixed,
         };
         waiting.bound = waiting.judged();
@@ -224,11 +258,12 @@ impl Waiting {
     }
 
     fn judged(&self) -> Bound {
-        let busy = self.processors_used / self.processors.max(1) as f64;
+        let is_about_one = self.processors_used >= ONE_THREAD;
         match self.wait_share {
-            _ if busy >= PROCESSORS_BUSY => Bound::Cpu,
+            _ if self.processors_used >= PROCESSORS_BUSY * self.processors => Bound::Cpu,
+            _ if self.busiest_thread.is_some_and(|share| share >= ONE_THREAD) => Bound::OneThread,
             wait if 1.0 - wait >= COMPUTING => Bound::Cpu,
-            _ if self.processors_used >= ONE_THREAD => Bound::Unclear,
+            _ if is_about_one && self.busiest_thread.is_none() => Bound::Unclear,
             wait if wait >= WAITING => Bound::Io,
             _ => Bound::Mixed,
         }
@@ -242,30 +277,50 @@ fn inside(from: Offset, to: Offset, window: MeasuredWindow) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-/// Processor time of `who` in `window`, in seconds: of what was used between two looks the share of
-/// that time inside. `None` where looks do not reach to its edges. Where the time falls (a process
-/// ended and took its own along), nothing is known between these two looks, and it counts like the
-/// rest.
+/// Processor time of `who` in `window`, in seconds.
 fn cpu_seconds(run: &Run, who: Observed, window: MeasuredWindow) -> Option<f64> {
-    let looks: Vec<&ResourceSample> =
-        run.resources_of(who).filter(|look| look.cpu_seconds.is_some()).collect();
-    let (first, last) = (looks.first()?, looks.last()?);
-    let is_far = first.at.since(window.start).as_secs_f64() > EDGE
-        || window.end.since(last.at).as_secs_f64() > EDGE;
+    used(run, who, window, |look| look.cpu_seconds)
+}
+
+fn runnable(look: &ResourceSample) -> Option<f64> {
+    look.detail?.runnable_seconds
+}
+
+/// What `who` used of something that only grows: of what was used between two looks the share of
+/// that time inside `window`. `None` where looks do not reach to its edges. Where it falls (a process
+/// ended and took its own along), nothing is known between these two looks, and that time counts like
+/// the rest.
+fn used(
+    run: &Run,
+    who: Observed,
+    window: MeasuredWindow,
+    figure: fn(&ResourceSample) -> Option<f64>,
+) -> Option<f64> {
+    let looks: Vec<(Offset, f64)> =
+        run.resources_of(who).filter_map(|look| Some((look.at, figure(look)?))).collect();
+    let (first, last) = (looks.first()?.0, looks.last()?.0);
+    let is_far = first.since(window.start).as_secs_f64() > EDGE
+        || window.end.since(last).as_secs_f64() > EDGE;
     if is_far || window.length().is_zero() {
         return None;
     }
     let (mut used, mut covered) = (0.0, 0.0);
-    for pair in looks.windows(2) {
-        let [before, after] = pair else { continue };
-        let more = after.cpu_seconds? - before.cpu_seconds?;
-        if more >= 0.0 {
-            let share = inside(before.at, after.at, window);
-            used += more * share;
-            covered += after.at.since(before.at).as_secs_f64() * share;
+    for (&(from, before), &(to, after)) in looks.iter().zip(looks.iter().skip(1)) {
+        if after >= before {
+            let share = inside(from, to, window);
+            used += (after - before) * share;
+            covered += to.since(from).as_secs_f64() * share;
         }
     }
     (covered > 0.0).then(|| used / covered * window.length().as_secs_f64())
+}
+
+/// Mean use of one processor by the target's busiest thread.
+fn busiest_thread(run: &Run, window: MeasuredWindow) -> Option<f64> {
+    let looks = run.resources_of(Observed::Target);
+    let inside = looks.filter(|look| window.start < look.at && look.at <= window.end);
+    let shares: Vec<f64> = inside.filter_map(|look| look.detail?.busiest_thread).collect();
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
 }
 
 /// Requests that ended in `window`, and the sum of their service times in seconds. The seconds at

@@ -15,6 +15,7 @@
 //! | `steps` | a list of figures with `name`, `method`, `path` |
 //! | `rows` | rows or iterations of the measured part: how they ended, rates, time, requests, waste, failures; `null` where none was due |
 //! | `resources` | `target` and `generator`: CPU, memory, the most threads, files, sockets; of the generator alone `timer_lag_max_ms` |
+//! | `profile` | `taken` (profiles: quality, functions, modules), `missing`, `waiting`; `null` where the run was not profiled. It stands last, and shares in it are from 0 to 1 |
 //! | `ledger` | totals of the whole run, `balances` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
 //!

@@ -614,5 +614,10 @@ fn only_what_became_cheaper_is_said_to_have_shrunk() {
         &[],
     );
     insta::assert_snapshot!("profile-diff.100", terminal::render(&report, 100, false));
-    assert_eq!(report.charts().count(), 2);
+    let [after, before] = report.charts().collect::<Vec<_>>()[..] else { panic!("two charts") };
+    // Widths of after: what a request takes now; both are coloured by what became of it.
+    assert!(after.svg.contains("svc::model::tokenize (5,0") && before.svg.contains("(12,0"));
+    for chart in [after, before] {
+        assert!(chart.svg.contains("rgb(100,100,255)") && !chart.svg.contains("rgb(255,100,100)"));
+    }
 }

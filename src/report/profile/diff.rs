@@ -87,8 +87,18 @@ fn headline(own: &[Difference], before: Half<'_>, after: Half<'_>, are_sound: bo
 /// A change in percent, with its sign.
 fn percent(was: f64, is: f64) -> String {
     match was > 0.0 {
-        true => format!("{:+.1}%", (is / was - 1.0) * 100.0).replace('-', "\u{2212}"),
-        false => "new".to_owned(),
+        true => signed((is / was - 1.0) * 100.0) + "%",
+        false if is > 0.0 => "new".to_owned(),
+        false => "0%".to_owned(),
+    }
+}
+
+/// One decimal with its sign; what is rounded to nothing has none.
+fn signed(figure: f64) -> String {
+    let text = format!("{figure:+.1}");
+    match text.as_str() {
+        "+0.0" | "-0.0" => "0".to_owned(),
+        _ => text.replace('-', "\u{2212}"),
     }
 }
 
@@ -145,7 +155,7 @@ fn table(what: &str, rows: &[Difference]) -> Table {
             Cell::Figure(format::amount(row.before_ms), None),
             Cell::Figure(format::amount(row.after_ms), None),
             Cell::Figure(percent(row.before_ms, row.after_ms), None),
-            Cell::Figure(format!("{:+.1}", row.z).replace('-', "\u{2212}"), None),
+            Cell::Figure(signed(row.z), None),
             verdict.into(),
         ]);
     }

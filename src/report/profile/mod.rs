@@ -121,7 +121,7 @@ fn bound(waiting: &Waiting, note: Note) -> Vec<(String, Text)> {
         (
             "Of the time of requests".to_owned(),
             format!(
-                "{}: {} on a processor, {} waiting for one",
+                "{}: on a processor {}, waiting for one {}",
                 seconds(waiting.request_seconds),
                 seconds(waiting.cpu_seconds),
                 measured(waiting.runnable_seconds.map(seconds))
@@ -131,7 +131,7 @@ fn bound(waiting: &Waiting, note: Note) -> Vec<(String, Text)> {
         (
             "Processors".to_owned(),
             format!(
-                "{} of {} used; busiest thread {} of one",
+                "{} of {} used; busiest thread, of one: {}",
                 format::rate(waiting.processors_used),
                 waiting.processors,
                 measured(waiting.busiest_thread.map(format::share))

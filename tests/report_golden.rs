@@ -4,14 +4,18 @@
 
 mod synthetic;
 
+use std::time::Duration;
+
 use comrak::nodes::NodeValue;
 use comrak::{Arena, Options, parse_document};
+use gander::analysis::profile::{Bound, ProfileFindings};
 use gander::analysis::{Assessment, Ruling};
 use gander::measure::interval::Phase;
 use gander::measure::resource::{Observed, ResourceSample};
 use gander::measure::sample::{Offset, Outcome};
 use gander::measure::summary::MeasuredWindow;
-use gander::plan::Stop;
+use gander::plan::{Purpose, Stop};
+use gander::profile::{Counts, Folded, Missing, ProfileRecord, Profiles, SamplerKind};
 use gander::report::model::{Cell, Report, Span, Table};
 use gander::report::resources::Resources;
 use gander::report::timeline::Timeline;
@@ -529,4 +533,122 @@ fn looks_far_from_the_measured_part_say_nothing_of_it() {
     let looks = [look(1.0, 1.0, 100, 1.0), look(9.0, 5.0, 900, 1.0)];
     assert_eq!(used(&looks, 3.0, 7.0), Resources::default());
     assert_eq!(used(&looks, 1.0, 1.0), Resources::default(), "nothing was measured");
+}
+
+/// A profile of ten seconds of the healthy run, whose target used about 0.7 processors.
+fn profiles(folded: &str) -> Profiles {
+    let folded = Folded::parse(folded).unwrap();
+    let record = ProfileRecord {
+        name: "target-cpu".to_owned(),
+        who: Observed::Target,
+        counts: Counts::Cpu,
+        sampler: SamplerKind::InProcess,
+        from: Offset::from(Duration::from_secs(10)),
+        to: Offset::from(Duration::from_secs(20)),
+        sampled: Duration::from_secs(10),
+        frequency: 99.0,
+        samples: folded.total() + 4,
+        empty: 4,
+        lost: None,
+        notes: vec!["Taken while <b>25</b> requests were in flight.".to_owned()],
+    };
+    let missing = Missing {
+        who: Observed::Generator,
+        sampler: Some(SamplerKind::Perf),
+        why: "perf is not installed".to_owned(),
+        mend: Some("apt-get install linux-perf".to_owned()),
+    };
+    Profiles { taken: vec![(record, folded)], missing: vec![missing] }
+}
+
+const BEFORE: &str = "svc::main;svc::serve::{{closure}};svc::model::tokenize::h0123456789abcdef 410
+svc::main;svc::serve::{{closure}};svc::model::tokenize::h0123456789abcdef;memcpy [libc.so.6] 60
+svc::main;svc::serve::{{closure}};svc::model::embed 205
+svc::main;svc::walk;svc::walk;svc::walk 12
+svc::main;<script>alert(1)</script> 9
+";
+
+#[test]
+fn profiles_are_shown_in_three_views() {
+    let (run, assessment) = synthetic::healthy();
+    let findings = ProfileFindings::of(&profiles(BEFORE), &run);
+    let mut report = run::build(&run, &assessment);
+    gander::report::profile::add_to(&mut report, &findings, Purpose::Profile);
+    let shown = report.clone().only("profile").unwrap();
+    insta::assert_snapshot!("profile.100", terminal::render(&shown, 100, false));
+    report.sections.retain(|section| section.title.starts_with("Profile") || section.level > 1);
+    insta::assert_snapshot!("profile.md", markdown::render(&report));
+    let error = report.only("modulse").unwrap_err().to_string();
+    assert!(error.contains("modulse") && error.contains("Modules: target-cpu"), "{error}");
+}
+
+#[test]
+fn seconds_of_functions_are_shares_of_what_was_measured() {
+    let (run, _) = synthetic::healthy();
+    let findings = ProfileFindings::of(&profiles(BEFORE), &run);
+    let profiled = findings.target_cpu().unwrap();
+    let cpu = |moment: f64| {
+        let looks = run.resources_of(Observed::Target);
+        let look = looks.min_by(|a, b| {
+            let far = |look: &ResourceSample| (look.at.as_secs_f64() - moment).abs();
+            far(a).total_cmp(&far(b))
+        });
+        look.unwrap().cpu_seconds.unwrap()
+    };
+    let measured = cpu(20.1) - cpu(10.1);
+    let seconds = profiled.cpu_seconds.unwrap();
+    assert!((seconds / measured - 1.0).abs() < 0.05, "{seconds} s of {measured} s");
+    let (own, _) = profiled.functions.get("svc::model::tokenize");
+    let share = 410.0 / 700.0;
+    assert!((profiled.seconds(own).unwrap() - seconds * share).abs() < 1e-9);
+    // Forty requests a second for ten seconds.
+    assert!((profiled.requests / 400.0 - 1.0).abs() < 0.05, "{} requests", profiled.requests);
+    assert!(profiled.is_sound(), "{:?}", profiled.weaknesses);
+    let waiting = findings.waiting.unwrap();
+    assert_eq!(waiting.bound, Bound::Io, "{waiting:?}");
+    assert!((waiting.wait_share - (1.0 - seconds / waiting.request_seconds)).abs() < 1e-9);
+}
+
+#[test]
+fn a_poor_profile_draws_no_conclusions() {
+    let (run, _) = synthetic::healthy();
+    let findings = ProfileFindings::of(&profiles("main;a 20\nmain;b 10\n"), &run);
+    let weaknesses = findings.target_cpu().unwrap().weaknesses.join("; ");
+    for reason in ["34 samples", "12% of the samples have no stack", "most were missed"] {
+        assert!(weaknesses.contains(reason), "{reason} in {weaknesses}");
+    }
+}
+
+#[test]
+fn only_what_became_cheaper_is_said_to_have_shrunk() {
+    use gander::report::profile::diff::{Half, build};
+    let (run, _) = synthetic::healthy();
+    // Three times as long a profile; tokenize takes a third of what it took.
+    let scaled = |text: &str, by: fn(&str) -> u64| {
+        let mut all = Folded::default();
+        for (stack, times) in Folded::parse(text).unwrap().stacks() {
+            all.add(stack.to_vec(), times * by(stack.last().unwrap()));
+        }
+        all.to_string()
+    };
+    let before = scaled(BEFORE, |_| 3);
+    let after = scaled(BEFORE, |name| if name.contains("tokenize") { 1 } else { 3 });
+    let [before, after] =
+        [before, after].map(|folded| ProfileFindings::of(&profiles(&folded), &run));
+    let (was, is) = (before.target_cpu().unwrap(), after.target_cpu().unwrap());
+    let all = was.ms_per_request(was.total()).unwrap();
+    // As many samples fewer as there is less time.
+    let less = is.total() as f64 / was.total() as f64;
+    let report = build(
+        Half { run: "reports/before", profiled: was, ms_per_request: all },
+        Half { run: "reports/after", profiled: is, ms_per_request: all * less },
+        &[],
+    );
+    insta::assert_snapshot!("profile-diff.100", terminal::render(&report, 100, false));
+    let [after, before] = report.charts().collect::<Vec<_>>()[..] else { panic!("two charts") };
+    // Widths of after: what a request takes now; both are coloured by what became of it.
+    assert!(after.svg.contains("svc::model::tokenize (5,0") && before.svg.contains("(12,0"));
+    for chart in [after, before] {
+        assert!(chart.svg.contains("rgb(100,100,255)") && !chart.svg.contains("rgb(255,100,100)"));
+    }
 }

@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod capacity;
 pub mod leak;
+pub mod profile;
 mod validity;
 mod verdicts;
 

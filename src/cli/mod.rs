@@ -2,6 +2,7 @@
 //! report.
 
 mod budget;
+mod compare;
 mod load;
 mod open;
 mod parse;
@@ -35,6 +36,7 @@ enum Command {
     Sweep(Box<sweep::SweepArgs>),
     /// Make the report of a run, a sweep or a self-test again from its folder, also of a run that was killed
     Report(ReportArgs),
+    Compare(compare::CompareArgs),
     Scenario(scenario::ScenarioArgs),
     Selftest(selftest::SelftestArgs),
     /// Start reference services, each with a ledger of what it really did
@@ -57,6 +59,9 @@ struct SuperviseArgs {
 struct ReportArgs {
     /// Folder of a run, a sweep or a self-test, as reports/2026-01-31T12-00-00-inference-mix
     run: PathBuf,
+    /// Show this section alone, with all that is in it: profile, modules, errors …
+    #[arg(long, value_name = "NAME")]
+    section: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -131,8 +136,10 @@ impl Command {
         match self {
             Command::Load(arguments) => arguments.run(command_line),
             Command::Sweep(arguments) => arguments.run(command_line),
+            Command::Compare(arguments) => arguments.run(),
             Command::Report(arguments) => commands::report::report(
                 &RunFolder::open(arguments.run),
+                arguments.section.as_deref(),
                 &arguments.output.output(),
             ),
             Command::Scenario(arguments) => {

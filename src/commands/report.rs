@@ -1,8 +1,10 @@
 //! `gander report FOLDER`, and the end of every run: the report is made from the run folder alone.
 
+use crate::analysis::profile::ProfileFindings;
 use crate::analysis::{Assessment, Ruling, assess};
 use crate::error::{Error, Exit};
 use crate::plan::Stop;
+use crate::profile::{pprof, speedscope};
 use crate::report;
 use crate::report::dialect::Dialect;
 use crate::report::model::Report;
@@ -15,25 +17,42 @@ use super::output::{Format, Output};
 use super::signals;
 
 /// `gander report FOLDER`: of a run, a sweep or a self-test.
-pub fn report(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
+pub fn report(folder: &RunFolder, section: Option<&str>, output: &Output) -> Result<Exit, Error> {
+    let is_run =
+        !store::sweep::is_sweep(folder.path()) && !store::selftest::is_selftest(folder.path());
+    if let (Some(_), false) = (section, is_run) {
+        let what = format!("{} is no folder of a run", folder.path().display());
+        return Err(Error::BadInput(format!("{what}: --section shows a part of a run's report")));
+    }
     if store::sweep::is_sweep(folder.path()) {
         return super::sweep::finish(folder, output);
     }
     if store::selftest::is_selftest(folder.path()) {
         return super::selftest::finish(folder, output);
     }
-    finish(folder, output)
+    show(folder, section, output)
 }
 
 /// Makes every file of the run's report again, shows it, and says how the run went.
 pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
-    let Saved { run, assessment, report } = save(folder, output.dialect)?;
+    show(folder, None, output)
+}
+
+fn show(folder: &RunFolder, section: Option<&str>, output: &Output) -> Result<Exit, Error> {
+    let Saved { run, assessment, report, profile } = save(folder, output.dialect)?;
     match output.format {
         Format::Text => {
+            let report = match section {
+                Some(name) => {
+                    report.only(name).map_err(|error| Error::BadInput(error.to_string()))?
+                }
+                None => report,
+            };
             output.print(&report::terminal::render(&report, output.width(), output.colour()))?;
         }
         Format::Json => {
             let mut summary = report::json::summary(&run, &assessment);
+            summary["profile"] = report::profile::json(&profile);
             summary["run_folder"] = folder.path().display().to_string().into();
             output.print(&format!("{summary:#}\n"))?;
         }
@@ -49,6 +68,8 @@ pub struct Saved {
     pub assessment: Assessment,
     /// Its report.
     pub report: Report,
+    /// What its profiles say.
+    pub profile: ProfileFindings,
 }
 
 /// Reads a run back and writes every file of its report, with what another tool would count where a
@@ -57,15 +78,36 @@ pub fn save(folder: &RunFolder, dialect: Option<Dialect>) -> Result<Saved, Error
     let (run, assessment) = read(folder)?;
     views::write(folder, &run, &assessment.summary, &assessment.validity)?;
     let place = folder.path().join("report.md");
+    let profile = ProfileFindings::of(&store::profiles::read(folder.path())?, &run);
+    save_profiles(folder, &profile)?;
     let mut report = report::run::build(&run, &assessment).saved_as(place.display().to_string());
+    report::profile::add_to(&mut report, &profile, run.start.plan.purpose);
     if let Some(dialect) = dialect {
         report.sections.push(dialect.section(&run.start.plan, &assessment.summary));
     }
     for chart in report.charts() {
-        folder.write(&format!("charts/{}.svg", chart.file_stem), chart.svg.as_bytes())?;
+        folder.write(&chart.file(), chart.svg.as_bytes())?;
     }
     folder.write("report.md", report::markdown::render(&report).as_bytes())?;
-    Ok(Saved { run, assessment, report })
+    Ok(Saved { run, assessment, report, profile })
+}
+
+/// The forms of each profile that other tools open.
+fn save_profiles(folder: &RunFolder, findings: &ProfileFindings) -> Result<(), Error> {
+    for profiled in &findings.taken {
+        let record = &profiled.record;
+        let path = |ending| format!("{}/{}.{ending}", store::profiles::FOLDER, record.name);
+        let meta = pprof::Meta {
+            counts: record.counts,
+            empty: record.empty,
+            period: profiled.period(),
+            duration: Some(record.sampled),
+        };
+        folder.write(&path("pb.gz"), &pprof::encode(&profiled.folded, &meta))?;
+        let speedscope = speedscope::render(&profiled.folded, &record.name).to_string();
+        folder.write(&path("speedscope.json"), speedscope.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Reads a run back, and judges it.

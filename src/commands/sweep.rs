@@ -329,7 +329,7 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
     let place = folder.path().join("report.md");
     let report = report::sweep::build(&record, &capacity).saved_as(place.display().to_string());
     for chart in report.charts() {
-        folder.write(&format!("charts/{}.svg", chart.file_stem), chart.svg.as_bytes())?;
+        folder.write(&chart.file(), chart.svg.as_bytes())?;
     }
     folder.write("report.md", report::markdown::render(&report).as_bytes())?;
     match output.format {

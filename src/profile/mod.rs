@@ -1,7 +1,13 @@
 //! Profiles as values: what was sampled, by whom, and what can be made of it. Nothing here looks at a
 //! process; the samplers do.
 
+pub mod diff;
+pub mod flamegraph;
 pub mod folded;
+pub mod frame;
+pub mod pprof;
+pub mod speedscope;
+pub mod table;
 
 use std::time::Duration;
 
@@ -9,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::resource::Observed;
 use crate::measure::sample::Offset;
+use crate::measure::summary::MeasuredWindow;
 
 pub use folded::Folded;
 
@@ -79,6 +86,13 @@ pub struct ProfileRecord {
     pub lost: Option<u64>,
     /// What else a reader must know, a line each.
     pub notes: Vec<String>,
+}
+
+impl ProfileRecord {
+    /// The time in which it was taken.
+    pub fn window(&self) -> MeasuredWindow {
+        MeasuredWindow { start: self.from, end: self.to }
+    }
 }
 
 /// A profile that was asked for, or would be of use, and is not there.

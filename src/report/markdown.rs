@@ -1,4 +1,4 @@
-//! A report as GitHub-flavoured Markdown. Charts are linked as `charts/<file_stem>.svg`.
+//! A report as GitHub-flavoured Markdown. Charts are linked by their files.
 
 use std::fmt::Write as _;
 
@@ -46,8 +46,7 @@ fn push_section(page: &mut String, section: &Section) {
             })),
             Block::Table(table) => render_table(table),
             Block::Chart(chart) => {
-                let stem = &chart.file_stem;
-                format!("![{}](charts/{stem}.svg)", plain(&chart.alt, Place::Line))
+                format!("![{}]({})", plain(&chart.alt, Place::Line), chart.file())
             }
         };
         push(page, &block);

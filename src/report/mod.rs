@@ -8,6 +8,7 @@ pub mod inert;
 pub mod json;
 pub mod markdown;
 pub mod model;
+pub mod profile;
 mod provenance;
 pub mod resources;
 pub mod run;

@@ -24,6 +24,27 @@ impl Report {
         self
     }
 
+    /// The section whose title begins with `name`, in whatever case, and the sections below it, as a
+    /// report whose short form shows all of them.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn only(mut self, name: &str) -> Result<Report, NoSection> {
+        let wanted = name.to_lowercase().replace('-', " ");
+        let is_it = |section: &Section| section.title.to_lowercase().starts_with(&wanted);
+        let Some(first) = self.sections.iter().position(is_it).filter(|_| !wanted.is_empty())
+        else {
+            let titles = self.sections.into_iter().map(|section| section.title).collect();
+            return Err(NoSection { name: name.to_owned(), titles });
+        };
+        let level = self.sections[first].level;
+        let below = self.sections[first + 1..].iter().take_while(|section| section.level > level);
+        let last = first + 1 + below.count();
+        self.sections = self.sections.drain(first..last).map(|it| it.brief(true)).collect();
+        Ok(self)
+    }
+
     /// All tables, in order.
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
         self.sections.iter().flat_map(|section| &section.blocks).filter_map(|block| match block {
@@ -32,13 +53,23 @@ impl Report {
         })
     }
 
-    /// All charts, in order; whoever saves the report writes each to `charts/<file_stem>.svg`.
+    /// All charts, in order; whoever saves the report writes each to its [`Chart::file`].
     pub fn charts(&self) -> impl Iterator<Item = &Chart> {
         self.sections.iter().flat_map(|section| &section.blocks).filter_map(|block| match block {
             Block::Chart(chart) => Some(chart),
             _ => None,
         })
     }
+}
+
+/// A report that has no such section.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this report has no section `{name}`; it has: {}", titles.join(", "))]
+pub struct NoSection {
+    /// What was asked for.
+    pub name: String,
+    /// What there is.
+    pub titles: Vec<String>,
 }
 
 /// A part of a report with a heading.
@@ -302,6 +333,8 @@ impl From<&str> for Cell {
 /// A picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chart {
+    /// Folder of its file, in that of the report.
+    pub folder: &'static str,
     /// Name of its file, without the ending.
     pub file_stem: String,
     /// Title.
@@ -310,4 +343,11 @@ pub struct Chart {
     pub alt: String,
     /// The picture: a whole SVG document.
     pub svg: String,
+}
+
+impl Chart {
+    /// Its file, from the folder of the report.
+    pub fn file(&self) -> String {
+        format!("{}/{}.svg", self.folder, self.file_stem)
+    }
 }

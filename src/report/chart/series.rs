@@ -75,7 +75,13 @@ pub(super) fn chart(plot: Plot, file_stem: &str, flag: Option<&str>, alt: String
         Some(flag) => format!("{text} ({flag})"),
         None => text.to_owned(),
     };
-    Chart { file_stem: file_stem.to_owned(), title: marked(&plot.title), alt: marked(&alt), svg }
+    Chart {
+        folder: "charts",
+        file_stem: file_stem.to_owned(),
+        title: marked(&plot.title),
+        alt: marked(&alt),
+        svg,
+    }
 }
 
 pub(super) fn series(name: &str, stroke: Stroke, shape: Shape, points: Vec<Point>) -> Series {

@@ -32,6 +32,8 @@ pub mod fleet;
 pub mod latency;
 pub mod ledger;
 mod pool;
+mod pprof_route;
+pub mod profiler;
 mod record;
 mod serve;
 mod service;
@@ -59,6 +61,7 @@ pub use services::multi_query::{
     CaseStudy, Criterion, Execution, MultiQuery, Order, OutputField, OutputType, QueryEngine,
     ResponseFormat,
 };
+pub use services::work::CpuWork;
 pub use upstream::{ClientUse, UpstreamSettings};
 
 /// A service and how it behaves.
@@ -132,6 +135,7 @@ pub(crate) async fn run_with(
     }?;
     let control = control::router(&context, &service.forget);
     let app = record::recorded(service, &context).nest(control::PREFIX, control);
+    let app = app.nest(pprof_route::PREFIX, pprof_route::router(&context));
     serve::serve(listener, app, &context).await;
     Ok(())
 }

@@ -32,7 +32,7 @@ pub mod fleet;
 pub mod latency;
 pub mod ledger;
 mod pool;
-mod pprof_route;
+pub mod pprof_route;
 pub mod profiler;
 mod record;
 mod serve;

@@ -18,6 +18,9 @@ use crate::service::Context;
 /// Where the profile is.
 pub(crate) const PREFIX: &str = "/debug/pprof";
 
+/// Header of the answer: samples that came for each second of CPU time that the process used.
+pub const EFFECTIVE: &str = "x-samples-per-cpu-second";
+
 /// Longest profile, seconds.
 const LONGEST: f64 = 600.0;
 
@@ -64,13 +67,14 @@ async fn profile(
     // The lookup of names would hold up the connections of this thread.
     let encoded = tokio::task::spawn_blocking(move || {
         let sampled = profiler.finish().map_err(io::Error::other)?;
-        sampled.encoded()
+        Ok::<_, io::Error>((sampled.effective(), sampled.encoded()?))
     });
     let failed = |error: &dyn std::fmt::Display| {
         Rejection::detail(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     };
-    let encoded = encoded.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], encoded).into_response())
+    let (rate, encoded) = encoded.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+    let rate = rate.map(|rate| [(EFFECTIVE, format!("{rate:.1}"))]);
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], rate, encoded).into_response())
 }
 
 fn no_profile(refused: Refused) -> Rejection {

@@ -110,10 +110,10 @@ impl Profiler {
                 symbols.drain(..symbols.len().saturating_sub(1));
             });
             samples += times.unsigned_abs() as u64;
-            match frames.frames.is_empty() {
-                true => empty += times.unsigned_abs() as u64,
-                false => *resolved.data.entry(frames).or_default() += times,
+            if frames.frames.is_empty() {
+                empty += times.unsigned_abs() as u64;
             }
+            *resolved.data.entry(frames).or_default() += times;
         }
         Ok(Sampled { report: resolved, samples, empty, frequency: self.frequency, cpu })
     }
@@ -150,7 +150,7 @@ impl Sampled {
         (seconds > 0.0).then(|| self.samples as f64 / seconds)
     }
 
-    /// Stacks of all threads, frames from the outermost to the innermost, and how often each was seen.
+    /// Stacks of all threads, the empty one too; frames from the outermost to the innermost, and how often each was seen.
     pub fn stacks(&self) -> BTreeMap<Vec<String>, u64> {
         let mut stacks = BTreeMap::new();
         for (frames, times) in &self.report.data {

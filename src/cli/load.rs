@@ -16,6 +16,7 @@ use crate::schedule::{Arrivals, ClosedLoad, LoadModel, OpenLoad, Stage, Stages, 
 use super::OutputArgs;
 use super::budget::BudgetOptions;
 use super::open::{Given, OpenOptions, Rows, rows};
+use super::profile::ProfilingOptions;
 use super::parse::{Connections, connections, duration, key_value, url};
 use super::scenarios::ScenarioOptions;
 
@@ -46,6 +47,8 @@ pub struct LoadArgs {
     budget: BudgetOptions,
     #[command(flatten)]
     client: ClientOptions,
+    #[command(flatten)]
+    profiling: ProfilingOptions,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -156,6 +159,11 @@ impl LoadArgs {
         self.output.output()
     }
 
+    /// How the target is profiled.
+    pub(super) fn profiling(&self) -> &ProfilingOptions {
+        &self.profiling
+    }
+
     /// Carries the command out.
     pub fn run(self, command_line: Vec<String>) -> Result<Exit, Error> {
         let output = self.output();
@@ -201,7 +209,7 @@ impl LoadArgs {
             reports: client.reports,
             command_line,
             purpose: Purpose::Load,
-            profile: None,
+            profile: self.profiling.asked(),
             scenario,
         })
     }

@@ -2,6 +2,7 @@
 //! process; the samplers do.
 
 pub mod folded;
+pub mod pprof;
 
 use std::time::Duration;
 

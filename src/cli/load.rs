@@ -16,8 +16,8 @@ use crate::schedule::{Arrivals, ClosedLoad, LoadModel, OpenLoad, Stage, Stages, 
 use super::OutputArgs;
 use super::budget::BudgetOptions;
 use super::open::{Given, OpenOptions, Rows, rows};
-use super::profile::ProfilingOptions;
 use super::parse::{Connections, connections, duration, key_value, url};
+use super::profile::ProfilingOptions;
 use super::scenarios::ScenarioOptions;
 
 /// Where the command line and the scenario name no load.

@@ -104,7 +104,9 @@ impl Session {
             }
         }
         // The target's first, in the same order every time.
-        all.taken.sort_by(|(one, _), (other, _)| one.who.cmp(&other.who).then(one.name.cmp(&other.name)));
+        all.taken.sort_by(|(one, _), (other, _)| {
+            one.who.cmp(&other.who).then(one.name.cmp(&other.name))
+        });
         all
     }
 }
@@ -141,7 +143,9 @@ fn choose(
         (Some(kind), _) => kind,
         (None, Some(_)) => SamplerKind::Http,
         (None, None) => {
-            if let Some(pid) = target.pid.filter(|pid| tree(*pid).into_iter().any(process::is_python)) {
+            if let Some(pid) =
+                target.pid.filter(|pid| tree(*pid).into_iter().any(process::is_python))
+            {
                 return Ok(Some(Sampler::PySpy(pid)));
             }
             let endpoint = endpoint()?;

@@ -113,7 +113,16 @@ impl Recording<'_> {
         };
         let processes = processes.join(",");
         let command = [
-            self.perf, "record", "-e", "cpu-clock", "-F", &frequency, stacks, "-p", &processes, "-o",
+            self.perf,
+            "record",
+            "-e",
+            "cpu-clock",
+            "-F",
+            &frequency,
+            stacks,
+            "-p",
+            &processes,
+            "-o",
             &file,
         ];
         let from = span.now();
@@ -180,7 +189,9 @@ fn empty_samples(script: &str) -> u64 {
 fn cause(said: &str) -> String {
     let is_cause = |line: &&str| {
         let line = line.to_lowercase();
-        ["permission", "permitted", "error", "no such", "limited"].iter().any(|word| line.contains(word))
+        ["permission", "permitted", "error", "no such", "limited"]
+            .iter()
+            .any(|word| line.contains(word))
     };
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.clone().find(is_cause).or_else(|| lines.next_back()).unwrap_or("nothing");

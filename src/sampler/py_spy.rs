@@ -181,7 +181,8 @@ fn cause(said: &str) -> String {
 
 /// What helps where py-spy may not look into the target.
 fn mend(why: &str) -> Option<String> {
-    let is_refused = ["ermission", "not permitted", "EPERM", "ptrace"].iter().any(|word| why.contains(word));
+    let is_refused =
+        ["ermission", "not permitted", "EPERM", "ptrace"].iter().any(|word| why.contains(word));
     is_refused.then(|| {
         "sudo sysctl kernel.yama.ptrace_scope=0 (in a container: start it with --cap-add=SYS_PTRACE)"
             .to_owned()

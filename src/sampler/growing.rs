@@ -86,13 +86,13 @@ impl Growing {
         self.record.frequency = frequency;
     }
 
-    /// Whether it has a slice.
-    pub fn has_any(&self) -> bool {
-        self.slices > 0
+    /// Share of the samples that have no stack.
+    pub fn empty_share(&self) -> f64 {
+        self.record.empty as f64 / self.record.samples.max(1) as f64
     }
 
     /// The profile; `None` where no slice came.
     pub fn finish(self) -> Option<(ProfileRecord, Folded)> {
-        self.has_any().then_some((self.record, self.folded))
+        (self.slices > 0).then_some((self.record, self.folded))
     }
 }

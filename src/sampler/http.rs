@@ -109,7 +109,9 @@ impl Endpoint {
                     });
                     match (rate, meta.period) {
                         (Some(rate), _) => {
-                            other_rate(frequency, rate).into_iter().for_each(|n| growing.note(n));
+                            let samples = slice.folded.total() + slice.empty;
+                            let note = other_rate(frequency, rate, samples);
+                            note.into_iter().for_each(|note| growing.note(note));
                         }
                         (None, Some(period)) if !period.is_zero() => {
                             growing.frequency(1.0 / period.as_secs_f64());

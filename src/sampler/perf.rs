@@ -1,7 +1,7 @@
 //! perf, for native code: the whole process tree, user and kernel, by the processor's clock.
 
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use inferno::collapse::Collapse as _;
 use inferno::collapse::perf::Folder;
 
 use crate::measure::resource::Observed;
+use crate::measure::sample::Offset;
 use crate::observe::resources::tree;
 use crate::profile::{Counts, Folded, Missing, Profiles, SamplerKind};
 use crate::target::helper::Helper;
@@ -21,10 +22,14 @@ use super::span::Span;
 const EMPTY_AT_MOST: f64 = 0.1;
 /// Samples from which that can be told.
 const ENOUGH: u64 = 20;
-/// Length of slices while it is not known how stacks are found, and afterwards. Between two slices
-/// names are looked up, and children that are new are found.
+/// Length of slices while it is not known how stacks are found, and afterwards. Each begins with the
+/// processes that there are then.
 const FIRST_SLICE: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_secs(10);
+/// What perf says of a sample. Not how long it stands for: each counts as one.
+const FIELDS: &str = "comm,pid,tid,time,event,ip,sym,dso";
+/// Bytes of recordings that wait for the run's end; beyond, names are looked up while it goes on.
+const MOST_WAITING: u64 = 256 << 20;
 /// How long perf may take to write what it has.
 const WRITES_WITHIN: Duration = Duration::from_secs(10);
 
@@ -56,42 +61,26 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
         return profiles;
     }
     let recording = Recording { perf: &perf, root, folder: folder.path(), frequency };
-    let fresh = || Growing::new(Observed::Target, Counts::Cpu, SamplerKind::Perf, frequency);
-    let (mut growing, mut stacks, mut is_sure) = (fresh(), Stacks::Pointers, false);
-    while let Some(left) = span.left() {
-        let length = if is_sure { SLICE } else { FIRST_SLICE };
-        match recording.slice(span, left.min(length), stacks) {
-            Ok(slice) => {
-                let samples = slice.folded.total() + slice.empty;
-                is_sure = is_sure || samples >= ENOUGH;
-                let most = EMPTY_AT_MOST * samples as f64;
-                if stacks == Stacks::Pointers && is_sure && slice.empty as f64 > most {
-                    // What was seen so far knows no callers.
-                    (growing, stacks) = (fresh(), Stacks::Dwarf);
-                    let note = "the target is built without frame pointers: stacks were unwound by \
-                                its own tables, which costs more";
-                    growing.note(note.to_owned());
-                } else {
-                    growing.add(slice);
-                }
-            }
-            Err(why) if growing.has_any() => {
-                growing.note(format!("it broke off: {why}"));
-                break;
-            }
-            Err(why) => {
-                let mend = mend(&why);
-                profiles.missing.push(missing(why, mend));
-                return profiles;
-            }
+    match recording.all(span) {
+        Ok(growing) => profiles.taken.extend(growing.finish()),
+        Err(why) => {
+            let mend = mend(&why);
+            profiles.missing.push(missing(why, mend));
+            return profiles;
         }
     }
-    profiles.taken.extend(growing.finish());
     if profiles.taken.is_empty() {
         let why = "the run was over before there was a sample".to_owned();
         profiles.missing.push(missing(why, Some("let the run last for 5 s or more".to_owned())));
     }
     profiles
+}
+
+/// What perf recorded, and whose names are not looked up yet.
+struct Recorded {
+    file: PathBuf,
+    from: Offset,
+    sampled: Duration,
 }
 
 /// How perf is called.
@@ -103,8 +92,48 @@ struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    fn slice(&self, span: &Span, length: Duration, stacks: Stacks) -> Result<Slice, String> {
-        let file = self.folder.join("perf.data").display().to_string();
+    /// Samples while `span` lasts. An error is why there is nothing at all.
+    fn all(&self, span: &Span) -> Result<Growing, String> {
+        let fresh =
+            || Growing::new(Observed::Target, Counts::Cpu, SamplerKind::Perf, self.frequency);
+        let mut growing = fresh();
+        let mut stacks = Stacks::Pointers;
+        // Until it is known how stacks are found, they are looked at as they come.
+        let mut seen = 0;
+        while seen < ENOUGH
+            && let Some(left) = span.left()
+        {
+            let slice = self.read(&self.record(span, left.min(FIRST_SLICE), stacks)?)?;
+            seen += slice.folded.total() + slice.empty;
+            growing.add(slice);
+        }
+        if growing.empty_share() > EMPTY_AT_MOST {
+            // What was seen so far knows no callers.
+            (growing, stacks) = (fresh(), Stacks::Dwarf);
+            let note = "the target is built without frame pointers: stacks were unwound by its own \
+                        tables, which costs more";
+            growing.note(note.to_owned());
+        }
+        let mut waiting = Vec::new();
+        while let Some(left) = span.left() {
+            match self.record(span, left.min(SLICE), stacks) {
+                Ok(recorded) => waiting.push(recorded),
+                Err(why) => {
+                    growing.note(format!("it broke off: {why}"));
+                    break;
+                }
+            }
+            if bytes(&waiting) > MOST_WAITING {
+                waiting.drain(..).try_for_each(|one| self.read(&one).map(|s| growing.add(s)))?;
+            }
+        }
+        waiting.drain(..).try_for_each(|one| self.read(&one).map(|slice| growing.add(slice)))?;
+        Ok(growing)
+    }
+
+    fn record(&self, span: &Span, length: Duration, stacks: Stacks) -> Result<Recorded, String> {
+        let file = self.folder.join(format!("{}.data", span.now().0));
+        let name = file.display().to_string();
         let processes: Vec<String> = tree(self.root).iter().map(u32::to_string).collect();
         let frequency = self.frequency.to_string();
         let stacks = match stacks {
@@ -123,28 +152,36 @@ impl Recording<'_> {
             "-p",
             &processes,
             "-o",
-            &file,
+            &name,
         ];
-        let from = span.now();
         let helper = Helper::start(&command.map(str::to_owned)).map_err(|e| e.to_string())?;
+        let from = span.now();
         let mut has_ended = false;
         let sampled = span.wait(length, || has_ended = has_ended || helper.has_ended());
         helper.interrupt();
-        let is_whole = helper.ends_within(WRITES_WITHIN) && Path::new(&file).is_file();
+        let is_whole = helper.ends_within(WRITES_WITHIN) && file.is_file();
         let said = helper.said();
-        drop(helper);
         if !is_whole || (has_ended && !said.contains("Captured and wrote")) {
             return Err(cause(&said));
         }
-        let script = self.script(&file)?;
+        Ok(Recorded { file, from, sampled })
+    }
+
+    /// Looks the names up.
+    fn read(&self, recorded: &Recorded) -> Result<Slice, String> {
+        let script = self.script(&recorded.file)?;
         let (folded, empty) = folded(&script)?;
+        // It is in a folder that goes soon; this only keeps that small.
+        let _ = std::fs::remove_file(&recorded.file);
+        let Recorded { from, sampled, .. } = *recorded;
         Ok(Slice { from, sampled, folded, empty, lost: None })
     }
 
     /// What perf recorded, as text. Inlined calls are left out: to find them takes perf minutes.
-    fn script(&self, file: &str) -> Result<Vec<u8>, String> {
-        let output = Command::new("nice")
-            .args(["-n", "19", self.perf, "script", "--no-inline", "-i", file])
+    fn script(&self, file: &Path) -> Result<Vec<u8>, String> {
+        let output = Command::new(self.perf)
+            .args(["script", "--no-inline", "-F", FIELDS, "-i"])
+            .arg(file)
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("perf script does not start: {error}"))?;
@@ -153,6 +190,11 @@ impl Recording<'_> {
             false => Err(cause(&String::from_utf8_lossy(&output.stderr))),
         }
     }
+}
+
+/// How much waits for its names.
+fn bytes(waiting: &[Recorded]) -> u64 {
+    waiting.iter().filter_map(|one| one.file.metadata().ok()).map(|file| file.len()).sum()
 }
 
 /// The stacks, and the number of samples without one, which inferno leaves out.

@@ -40,7 +40,17 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
     if !span.begins() {
         return profiles;
     }
-    let mut spy = Spy { py_spy, root, file: folder.path(), hz: frequency.min(FIRST_HZ), frequency };
+    let mut spy = Spy {
+        py_spy,
+        root,
+        file: folder.path(),
+        hz: frequency.min(FIRST_HZ),
+        frequency,
+        taken: 0.0,
+        time: 0.0,
+        stopped: 0.0,
+        looks: 0.0,
+    };
     let growing = |counts| Growing::new(Observed::Target, counts, SamplerKind::PySpy, frequency);
     let mut both = [growing(Counts::Cpu), growing(Counts::Wall)];
     let mut slices = 0;
@@ -63,7 +73,7 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
         slices += 1;
     }
     for mut growing in both {
-        growing.frequency(f64::from(spy.hz));
+        growing.frequency(spy.rate());
         if let Some(note) = spy.slower() {
             growing.note(note);
         }
@@ -81,6 +91,12 @@ struct Spy<'a> {
     hz: u32,
     /// What was asked for.
     frequency: u32,
+    /// Samples that were asked of it so far, and seconds that this took.
+    taken: f64,
+    time: f64,
+    /// Looks at which the target stood still, and all looks, each times the frequency at that time.
+    stopped: f64,
+    looks: f64,
 }
 
 impl Spy<'_> {
@@ -109,8 +125,8 @@ impl Spy<'_> {
         .to_vec();
         command.extend(["--output".to_owned(), file.display().to_string()]);
         command.extend(idle.then(|| "--idle".to_owned()));
-        let from = span.now();
         let helper = Helper::start(&command).map_err(|error| error.to_string())?;
+        let from = span.now();
         let processes = tree(self.root);
         let (mut looks, mut stopped) = (0_u32, 0_u32);
         let sampled = span.wait(length, || {
@@ -123,27 +139,35 @@ impl Spy<'_> {
         drop(helper);
         let text = std::fs::read_to_string(&file);
         let text = text.ok().filter(|_| has_ended).ok_or_else(|| cause(&said))?;
-        self.slow_down(looks, stopped);
+        self.taken += f64::from(self.hz) * sampled.as_secs_f64();
+        self.time += sampled.as_secs_f64();
+        self.stopped += f64::from(stopped);
+        self.looks += f64::from(looks) * f64::from(self.hz);
+        self.slow_down();
         let lost = after(&said, "Errors: ").and_then(|number| number.parse().ok());
         Ok(Slice { from, sampled, folded: folded(&text)?, empty: 0, lost })
     }
 
-    /// Takes so few samples from now on that the target is not held up: it was found `stopped` at so
-    /// many of the `looks`.
-    fn slow_down(&mut self, looks: u32, stopped: u32) {
-        let share = f64::from(stopped) / f64::from(looks.max(1));
-        let pause = share / f64::from(self.hz);
-        let allowed = STOPPED_AT_MOST / pause;
+    /// Takes so few samples from now on that the target is not held up.
+    fn slow_down(&mut self) {
+        let pause = self.stopped / self.looks.max(1.0);
         // Without a pause, everything is allowed.
+        let allowed = STOPPED_AT_MOST / pause;
         self.hz = (allowed.min(f64::from(self.frequency)) as u32).max(1);
     }
 
-    /// A line where fewer samples were taken than asked for.
+    /// Samples a second, on average.
+    fn rate(&self) -> f64 {
+        if self.time > 0.0 { self.taken / self.time } else { f64::from(self.hz) }
+    }
+
+    /// A line where fewer samples were taken than asked for, so as not to hold the target up.
     fn slower(&self) -> Option<String> {
         (self.hz < self.frequency).then(|| {
             format!(
-                "py-spy stops the target for each sample: {} a second were taken and not {}, so that \
-                 it stands still for at most {:.0}% of the time",
+                "py-spy stops the target for each sample, for {:.1} ms on average: {} a second were \
+                 taken in the end and not {}, so that it stands still for at most {:.0}% of the time",
+                self.stopped / self.looks.max(1.0) * 1e3,
                 self.hz,
                 self.frequency,
                 STOPPED_AT_MOST * 100.0

@@ -15,14 +15,18 @@ use crate::fastapi::{self, Rejection};
 use crate::faults::Faults;
 use crate::latency::Latency;
 use crate::ledger::Snapshot;
+use crate::pprof_route;
 use crate::service::{Context, Forget};
 
 /// Where the control routes are.
 pub(crate) const PREFIX: &str = "/control";
 
-/// Whether a request to `path` is a control request.
+/// Whether a request to `path` is a control request, or one for a profile.
 pub(crate) fn owns(path: &str) -> bool {
-    path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let below = |prefix: &str| {
+        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    below(PREFIX) || below(pprof_route::PREFIX)
 }
 
 #[derive(Clone)]

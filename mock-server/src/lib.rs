@@ -33,6 +33,8 @@ pub mod latency;
 mod leaks;
 pub mod ledger;
 mod pool;
+pub mod pprof_route;
+pub mod profiler;
 mod record;
 mod serve;
 mod service;
@@ -62,6 +64,7 @@ pub use services::multi_query::{
     CaseStudy, Criterion, Execution, MultiQuery, Order, OutputField, OutputType, QueryEngine,
     ResponseFormat,
 };
+pub use services::work::CpuWork;
 pub use upstream::{ClientUse, UpstreamSettings};
 
 /// A service and how it behaves.
@@ -145,6 +148,7 @@ pub(crate) async fn run_with(
     }?;
     let control = control::router(&context, &service.forget);
     let app = record::recorded(service, leaking, &context).nest(control::PREFIX, control);
+    let app = app.nest(pprof_route::PREFIX, pprof_route::router(&context));
     serve::serve(listener, app, &context).await;
     Ok(())
 }

@@ -17,6 +17,7 @@ use super::OutputArgs;
 use super::budget::BudgetOptions;
 use super::open::{Given, OpenOptions, Rows, rows};
 use super::parse::{Connections, connections, duration, key_value, observe_every, url};
+use super::profile::ProfilingOptions;
 use super::scenarios::ScenarioOptions;
 
 /// Where the command line and the scenario name no load.
@@ -46,6 +47,8 @@ pub struct LoadArgs {
     budget: BudgetOptions,
     #[command(flatten)]
     client: ClientOptions,
+    #[command(flatten)]
+    profiling: ProfilingOptions,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -159,6 +162,11 @@ impl LoadArgs {
         self.output.output()
     }
 
+    /// How the target is profiled.
+    pub(super) fn profiling(&self) -> &ProfilingOptions {
+        &self.profiling
+    }
+
     /// Carries the command out.
     pub fn run(self, command_line: Vec<String>) -> Result<Exit, Error> {
         let output = self.output();
@@ -214,7 +222,7 @@ impl LoadArgs {
             reports: client.reports,
             command_line,
             purpose: Purpose::Load,
-            profile: None,
+            profile: self.profiling.asked(),
             observe_every,
             scenario,
         })

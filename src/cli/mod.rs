@@ -6,6 +6,7 @@ mod compare;
 mod load;
 mod open;
 mod parse;
+mod profile;
 mod scenario;
 mod scenarios;
 mod selftest;
@@ -33,6 +34,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Load(Box<load::LoadArgs>),
+    Profile(Box<profile::ProfileArgs>),
     Sweep(Box<sweep::SweepArgs>),
     /// Make the report of a run, a sweep or a self-test again from its folder, also of a run that was killed
     Report(ReportArgs),
@@ -135,6 +137,7 @@ impl Command {
     fn run(self, command_line: Vec<String>) -> Result<Exit, Error> {
         match self {
             Command::Load(arguments) => arguments.run(command_line),
+            Command::Profile(arguments) => arguments.run(command_line),
             Command::Sweep(arguments) => arguments.run(command_line),
             Command::Compare(arguments) => arguments.run(),
             Command::Report(arguments) => commands::report::report(

@@ -20,13 +20,15 @@ use crate::observe::lag::TimerLag;
 use crate::observe::monitor::Monitor;
 use crate::observe::resources::Observer;
 use crate::plan::{Ending, Plan, Stop, Target};
+use crate::profile::Profiles;
 use crate::report::format;
 use crate::schedule::{Arrivals, LoadModel, show_duration};
+use crate::store;
 use crate::store::entry::{End, Entry, SCHEMA_VERSION, Start};
 use crate::store::folder::RunFolder;
 use crate::store::journal::Journal;
 use crate::target::Launched;
-use crate::{engine, measure::summary::MeasuredWindow};
+use crate::{engine, measure::summary::MeasuredWindow, sampler};
 
 use super::output::Output;
 use super::progress::Progress;
@@ -78,6 +80,10 @@ impl Bench {
     ) -> Result<RunFolder, Error> {
         let launched = &self.launched;
         let target = Arc::new(HttpTarget::new(&launched.url, plan.http.clone())?);
+        if plan.profile.is_some() {
+            // Before there are threads that allocate.
+            sampler::make_ready();
+        }
         let runtime = runtime(plan.threads)?;
         let probed = runtime.block_on(target.probe());
         if let Err(error) = signals::check().and(probed) {
@@ -92,7 +98,10 @@ impl Bench {
         let ends = (self.ends.clone(), &mut self.interrupts);
         let ended = drive(plan, launched, target, &runtime, journal, ends, output);
         runtime.shutdown_background();
-        ended.map(|()| folder)
+        if let Some(profiles) = ended? {
+            store::profiles::write(&folder, &profiles)?;
+        }
+        Ok(folder)
     }
 
     /// Base URL of the target.
@@ -191,7 +200,8 @@ fn announce(plan: &Plan, launched: &Launched, folder: &RunFolder, files: Option<
     let _ = stderr().write_all(text.as_bytes());
 }
 
-/// Applies the load; the journal holds the run, and is closed, when this returns.
+/// Applies the load; the journal holds the run, and is closed, when this returns. Profiles are
+/// returned, where they are asked for.
 fn drive(
     plan: Plan,
     launched: &Launched,
@@ -200,7 +210,7 @@ fn drive(
     journal: Journal,
     (ends, interrupts): (mpsc::Sender<Ending>, &mut mpsc::Receiver<Ending>),
     output: &Output,
-) -> Result<(), Error> {
+) -> Result<Option<Profiles>, Error> {
     let load = plan.load.clone();
     // One shard for each worker, and one for the thread that drives the runtime.
     let threads = plan.threads + 1;
@@ -233,6 +243,11 @@ fn drive(
     let progress =
         output.shows_progress().then(|| Progress::start(monitor.snapshots.clone(), &load));
 
+    let sampling = plan.profile.as_ref().map(|options| {
+        let recorder = Arc::clone(&recorder);
+        sampler::Session::start(options, &launched.record, &launched.url, clock, recorder)
+    });
+
     let recorded = Arc::clone(&recorder);
     let spending = Spending::new(plan.scenario.budget);
     let context = Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt });
@@ -253,5 +268,6 @@ fn drive(
     let clock_shift_seconds =
         (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN) - at.as_secs_f64();
     file.append(&Entry::End(End { stop, reason, at, window, clock_shift_seconds }))?;
-    file.sync()
+    file.sync()?;
+    Ok(sampling.map(sampler::Session::finish))
 }

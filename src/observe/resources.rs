@@ -152,7 +152,7 @@ struct Used {
 }
 
 /// `root` and everything below it that can be seen.
-fn tree(root: u32) -> BTreeSet<u32> {
+pub fn tree(root: u32) -> BTreeSet<u32> {
     let mut found = BTreeSet::from([root]);
     let mut unvisited = vec![root];
     while let Some(pid) = unvisited.pop() {

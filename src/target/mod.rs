@@ -1,6 +1,7 @@
 //! Targets that gander starts by itself: the reference services and `--spawn`ed commands.
 
 pub mod control;
+pub mod helper;
 pub mod supervisor;
 
 use std::collections::VecDeque;

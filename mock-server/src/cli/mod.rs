@@ -17,6 +17,7 @@ use crate::config::{self, Config};
 use crate::document::{Diagnostic, Style, render};
 use crate::fleet::{self, DEFAULT_HOST, Fleet, Post, muster};
 use crate::ledger::Snapshot;
+use crate::profiler;
 pub use args::{Args, explained};
 
 /// Threads that read requests and write responses, of the first service and of each further one; the
@@ -86,6 +87,8 @@ pub fn run(args: Args, prefix: &[&str], out: &mut dyn Write) -> Result<(), Error
     if args.shows() {
         return show(&config, &posts, out);
     }
+    // While there is one thread: later, under load, it would be too late.
+    profiler::prime();
     let ended = match args.is_apart() {
         true => apart::run(&args, &given, &config, &host, posts, prefix, out),
         false => together(&args, &host, posts, out),

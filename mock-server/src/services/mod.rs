@@ -5,3 +5,4 @@ mod fence;
 pub(crate) mod inference;
 pub(crate) mod llm;
 pub(crate) mod multi_query;
+pub(crate) mod work;

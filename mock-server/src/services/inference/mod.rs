@@ -143,15 +143,16 @@ impl Service {
     ) -> Result<(Vec<Prediction>, Served), Rejection> {
         // A batch holds LARGEST_BATCH texts at most.
         let items = texts.len() as u32;
-        let spend = self.behaviour.spend;
+        let Inference { spend, work, .. } = self.behaviour;
         let drawn = arrival.latency().draw(arrival.draws, items);
         let service = Arc::clone(self);
         // Everything is done where the work is: it is done even when the client has left.
         let job = move || {
             let started = Instant::now();
+            work.carry_out(&texts);
             let cached = service.features.as_ref().map_or(0, |features| features.look_up(&texts));
             let parts = Parts::new(&service.behaviour, drawn, items, cached);
-            let intended = parts.total();
+            let intended = parts.total() + work.tokenize + work.embed;
             let predictions = match spend {
                 Spend::Sleep => model::predict_waiting(texts, parts),
                 Spend::Cpu => model::predict_computing(texts, parts),
@@ -160,7 +161,7 @@ impl Service {
             let tokens = Tokens::default();
             (predictions, Work { items, intended, spent: started.elapsed(), tokens })
         };
-        let is_instant = arrival.latency().is_zero();
+        let is_instant = arrival.latency().is_zero() && work.is_none();
         let ((predictions, work), turn) = self.run(job, is_instant).await?;
         Ok((predictions, (Extension(work), Extension(turn))))
     }

@@ -10,6 +10,7 @@ use cpu_time::ThreadTime;
 use serde::Serialize;
 
 use super::cost::Parts;
+use crate::services::work::spend;
 
 pub(super) const NAME: &str = "lexicon-sentiment";
 pub(super) const VERSION: &str = "1.0.0";
@@ -82,10 +83,6 @@ const NEGATION: [&str; 10] =
 /// Words after a negation within which it turns an opinion round ("not a very good").
 const NEGATION_REACH: u32 = 3;
 
-/// Bytes scored between two looks at the clock while computing: some tens of microseconds, so that
-/// the clock costs little and the end is met closely.
-const STRIDE: usize = 2_048;
-
 /// The answer for one text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Prediction {
@@ -151,29 +148,6 @@ fn log(predictions: &[Prediction], time: Duration) {
         let _ = write!(line, "predicted {:?} for {text:?}", sentiments.next());
         black_box(&line);
     });
-}
-
-/// Does `work` on one text after the other until the thread has spent `time` of CPU time.
-fn spend<'t>(
-    texts: impl Iterator<Item = &'t str> + Clone,
-    time: Duration,
-    mut work: impl FnMut(&'t str),
-) {
-    if time.is_zero() {
-        return;
-    }
-    let started = ThreadTime::now();
-    let mut done = 0;
-    for text in texts.cycle() {
-        work(text);
-        done += text.len().max(1);
-        if done >= STRIDE {
-            if started.elapsed() >= time {
-                return;
-            }
-            done = 0;
-        }
-    }
 }
 
 fn predict(texts: Vec<String>) -> Vec<Prediction> {

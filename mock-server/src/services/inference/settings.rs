@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::faults::Faults;
 use crate::latency::{Distribution, Latency};
 use crate::leaks::Leaks;
+use crate::services::work::CpuWork;
 
 /// How the inference service behaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct Inference {
     pub latency: Latency,
     /// What a prediction does in that time.
     pub spend: Spend,
+    /// What each prediction computes besides.
+    pub work: CpuWork,
     /// Whether the model takes a batch in one pass, and not text after text.
     pub vectorised: bool,
     /// Whether the features of a text that was seen before are taken from a cache.
@@ -45,6 +48,7 @@ impl Default for Inference {
                 ..Latency::ZERO
             },
             spend: Spend::Sleep,
+            work: CpuWork::default(),
             vectorised: false,
             feature_cache: false,
             logging: true,
@@ -94,6 +98,7 @@ struct Written {
     workers: Option<NonZeroUsize>,
     latency: Latency,
     spend: Spend,
+    work: CpuWork,
     vectorised: bool,
     feature_cache: bool,
     logging: bool,
@@ -128,6 +133,7 @@ impl From<Inference> for Written {
             workers,
             latency: inference.latency,
             spend: inference.spend,
+            work: inference.work,
             vectorised: inference.vectorised,
             feature_cache: inference.feature_cache,
             logging: inference.logging,
@@ -159,6 +165,7 @@ impl TryFrom<Written> for Inference {
             engine,
             latency: written.latency,
             spend: written.spend,
+            work: written.work,
             vectorised: written.vectorised,
             feature_cache: written.feature_cache,
             logging: written.logging,

@@ -79,6 +79,9 @@ pub struct MultiQuery {
     /// How often the HTTP client itself repeats a failed call, as vendors' clients do, unseen by
     /// the pool: after 0.5 s, doubled up to 8 s, or after what `Retry-After` says. With any engine.
     pub client_retries: u32,
+    /// CPU time that each answer is worked on, milliseconds: a service that computes, where it would
+    /// only wait else.
+    pub burn_ms: u64,
 }
 
 /// One view of a row: the fields that a query reads.
@@ -266,6 +269,7 @@ impl Default for MultiQuery {
             max_capacity_retry_seconds: 3_600.0,
             template_cache: false,
             client_retries: 0,
+            burn_ms: 0,
         }
     }
 }

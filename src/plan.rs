@@ -62,6 +62,8 @@ pub struct Plan {
     pub purpose: Purpose,
     /// How it is profiled, where it is.
     pub profile: Option<ProfileOptions>,
+    /// For how long the target is looked at after the load; zero where it is not.
+    pub settle: Duration,
 }
 
 /// What a run is made for: what its report begins with.

@@ -76,6 +76,7 @@ fn second(number: u64) -> Entry {
         errors: Vec::new(),
         rows: Default::default(),
         ledger: Ledger::default(),
+        done: None,
     }))
 }
 

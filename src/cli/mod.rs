@@ -8,6 +8,7 @@ mod parse;
 mod scenario;
 mod scenarios;
 mod selftest;
+mod soak;
 mod sweep;
 
 use std::ffi::OsString;
@@ -33,6 +34,7 @@ pub struct Cli {
 enum Command {
     Load(Box<load::LoadArgs>),
     Sweep(Box<sweep::SweepArgs>),
+    Soak(Box<soak::SoakArgs>),
     /// Make the report of a run, a sweep or a self-test again from its folder, also of a run that was killed
     Report(ReportArgs),
     Scenario(scenario::ScenarioArgs),
@@ -131,6 +133,7 @@ impl Command {
         match self {
             Command::Load(arguments) => arguments.run(command_line),
             Command::Sweep(arguments) => arguments.run(command_line),
+            Command::Soak(arguments) => arguments.run(command_line),
             Command::Report(arguments) => commands::report::report(
                 &RunFolder::open(arguments.run),
                 &arguments.output.output(),

@@ -148,6 +148,7 @@ pub fn selftest(test: Selftest, output: Output) -> Result<Exit, Error> {
             command_line: test.command_line.clone(),
             purpose: Purpose::Load,
             profile: None,
+            settle: Duration::ZERO,
         };
         control.reset()?;
         let name = format!("{number:02}-{}-{}", load_in_name(load), work.name());

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -43,13 +44,16 @@ impl Journal {
     }
 
     /// Locks the journal of a run that is to go on, and reads it. A torn line at its end is cut off;
-    /// the rest stays as it is, byte for byte.
-    pub fn reopen(folder: &Path) -> Result<(Run, Journal), Error> {
+    /// the rest stays as it is, byte for byte. Says how long ago it was last written, where the file
+    /// system tells.
+    pub fn reopen(folder: &Path) -> Result<(Run, Journal, Option<Duration>), Error> {
         let path = folder.join(FILE_NAME);
         let cannot = || Error::storage(format!("cannot open {}", path.display()));
         let options = OpenOptions::new().read(true).append(true).open(&path);
         let file = options.map_err(|error| unreadable(folder, error))?;
         lock(&file, folder)?;
+        let written = file.metadata().and_then(|found| found.modified()).ok();
+        let away = written.and_then(|moment| moment.elapsed().ok());
         let (run, whole) = read_from(&file, folder)?;
         if run.lost_lines > 1 {
             return Err(Error::BadInput(format!(
@@ -60,13 +64,9 @@ impl Journal {
             )));
         }
         file.set_len(whole).map_err(cannot())?;
-        Ok((run, Journal { file, path }))
+        Ok((run, Journal { file, path }, away))
     }
 
-    /// When the journal was last written.
-    pub fn last_written(&self) -> Option<std::time::SystemTime> {
-        self.file.metadata().ok()?.modified().ok()
-    }
 
     /// Appends `entry`: after this returns, a killed process does not lose it.
     pub fn append(&mut self, entry: &Entry) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::measure::distribution::Damaged;
 use crate::measure::interval::{ErrorKey, ErrorRecord, Interval};
 use crate::measure::ledger::Ledger;
+use crate::measure::numbers::Numbers;
 use crate::measure::resource::{Observed, ResourceSample};
 use crate::measure::sample::{Offset, Tokens};
 use crate::measure::summary::{MeasuredWindow, Merged, Summary};
@@ -83,6 +84,11 @@ impl Run {
         let start = self.intervals.last()?.window.start;
         let warm_up = Offset::from(self.start.plan.load.warm_up());
         (start < Offset::NEVER).then(|| Offset(start.0.saturating_sub(warm_up.0)))
+    }
+
+    /// Iterations that are done: they ended by themselves, or were dropped.
+    pub fn done(&self) -> Numbers {
+        self.intervals.last().and_then(|last| last.done.clone()).unwrap_or_default()
     }
 
     /// The part since which the target is one process: all of it, but for a run that went on with a

@@ -9,7 +9,7 @@ use crate::http::{HttpOptions, HttpVersion};
 use crate::profile::SamplerKind;
 use crate::scenario::model::{Budget, Goodput, Scenario, Service};
 use crate::scenario::price::Prices;
-use crate::scenario::slo::Slo;
+use crate::scenario::slo::{Alert, Slo};
 use crate::schedule::LoadModel;
 
 /// What is loaded.
@@ -105,6 +105,7 @@ impl Plan {
             users: scenario.users.iter().map(UserRecord::of).collect(),
             steps: scenario.steps.iter().map(StepRecord::of).collect(),
             slos: scenario.slos.clone(),
+            alerts: scenario.alerts.clone(),
             load: self.load.clone(),
             target,
             seed: self.seed,
@@ -186,6 +187,8 @@ pub struct PlanRecord {
     pub users: Vec<UserRecord>,
     pub steps: Vec<StepRecord>,
     pub slos: Vec<Slo>,
+    #[serde(default)]
+    pub alerts: Vec<Alert>,
     pub load: LoadModel,
     pub target: TargetRecord,
     pub seed: u64,

@@ -8,6 +8,7 @@ use clap::{Args, Parser};
 use crate::commands;
 use crate::error::{Error, Exit};
 use crate::plan::{Plan, Purpose};
+use crate::scenario::slo::Alert;
 use crate::store::folder::RunFolder;
 
 use super::load::LoadArgs;
@@ -69,7 +70,10 @@ impl SoakArgs {
     }
 
     fn plan(self, command_line: Vec<String>) -> Result<Plan, Error> {
-        let plan = self.load.plan(command_line)?;
+        let mut plan = self.load.plan(command_line)?;
+        if plan.scenario.alerts.is_empty() {
+            plan.scenario.alerts = Alert::defaults();
+        }
         Ok(Plan { purpose: Purpose::Soak, settle: self.settle, ..plan })
     }
 }

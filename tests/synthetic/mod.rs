@@ -308,6 +308,7 @@ impl Scene {
                     })
                     .collect(),
                 slos: vec![],
+                alerts: vec![],
                 load: match &self.open {
                     Some(load) => LoadModel::Open(load.clone()),
                     None => LoadModel::Closed(ClosedLoad {
@@ -370,6 +371,8 @@ pub fn assess(run: &Run, reasons: &[&str], verdicts: &[(&str, &str, Ruling)]) ->
                 ruling: *ruling,
             })
             .collect(),
+        alerts: Vec::new(),
+        soak: None,
     }
 }
 

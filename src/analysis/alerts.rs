@@ -45,18 +45,20 @@ pub struct Fired {
 
 /// The verdicts on all rules of `alerts` over a whole run.
 pub fn of(alerts: &[Alert], evidence: &Evidence<'_>) -> Vec<AlertVerdict> {
-    let all = alerts.iter().flat_map(|alert| alert.rules().map(move |(severity, slo)| {
-        let (ruling, measured) = fires(slo, evidence);
-        AlertVerdict {
-            name: alert.name.clone(),
-            severity,
-            rule: slo.text.clone(),
-            measured,
-            ruling,
-            windows: None,
-            slo: slo.clone(),
-        }
-    }));
+    let all = alerts.iter().flat_map(|alert| {
+        alert.rules().map(move |(severity, slo)| {
+            let (ruling, measured) = fires(slo, evidence);
+            AlertVerdict {
+                name: alert.name.clone(),
+                severity,
+                rule: slo.text.clone(),
+                measured,
+                ruling,
+                windows: None,
+                slo: slo.clone(),
+            }
+        })
+    });
     all.collect()
 }
 
@@ -90,5 +92,79 @@ impl AlertVerdict {
     /// Whether it fires over the whole run, or fired in a window.
     pub fn has_fired(&self) -> bool {
         self.ruling == Ruling::Failed || self.windows.is_some_and(|windows| windows.fired > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::measure::distribution::Distribution;
+    use crate::measure::metric::Metric;
+    use crate::measure::sample::{Outcome, StepId};
+    use crate::measure::summary::{MeasuredWindow, Merged, Summary};
+
+    /// A run of successes that took these milliseconds, and of so many failures.
+    fn run_of(took_ms: &[u64], failed: u64) -> (Merged, Summary) {
+        let mut merged = Merged::default();
+        for (outcome, times) in
+            [(Outcome::Ok, took_ms.to_vec()), (Outcome::HttpStatus, vec![1; failed as usize])]
+        {
+            let mut distribution = Distribution::default();
+            times.iter().for_each(|ms| distribution.record(Duration::from_millis(*ms)));
+            let key = (StepId(0), Metric::ResponseTime, outcome);
+            merged.distributions.insert(key, distribution);
+        }
+        let window = MeasuredWindow { start: Offset(0), end: Offset(10_000_000_000) };
+        let summary = Summary::of(&merged, 1, window);
+        (merged, summary)
+    }
+
+    fn fired(alert: &Alert, took_ms: &[u64], failed: u64) -> Vec<Severity> {
+        let (merged, summary) = run_of(took_ms, failed);
+        let evidence = Evidence { merged: &merged, summary: &summary, run: None };
+        let verdicts = of(std::slice::from_ref(alert), &evidence);
+        let fired = verdicts.iter().filter(|verdict| verdict.ruling == Ruling::Failed);
+        fired.map(|verdict| verdict.severity).collect()
+    }
+
+    fn alert(warn: &str, critical: &str) -> Alert {
+        let rule = |text| Some(Slo::parse(text, &["ask"]).expect("a rule"));
+        Alert { name: "total".to_owned(), warn: rule(warn), critical: rule(critical) }
+    }
+
+    #[test]
+    fn a_bound_itself_does_not_fire_and_what_is_beyond_it_does() {
+        use Severity::{Critical, Warning};
+        let total = alert("p95 > 45s", "ask: p95 > 90s");
+        assert_eq!(fired(&total, &[46_000; 40], 0), [Warning]);
+        assert_eq!(fired(&total, &[91_000; 40], 0), [Critical, Warning]);
+        assert_eq!(fired(&total, &[45_000; 40], 0), []);
+        assert_eq!(fired(&alert("max > 30s", "max > 60s"), &[30_000; 40], 0), []);
+        assert_eq!(fired(&alert("max > 30s", "max > 60s"), &[30_001; 40], 0), [Warning]);
+    }
+
+    #[test]
+    fn shares_and_multiples_are_strict_as_well() {
+        use Severity::{Critical, Warning};
+        let errors = alert("failures > 5%", "failures > 10%");
+        assert_eq!(fired(&errors, &[10; 95], 5), []);
+        assert_eq!(fired(&errors, &[10; 94], 6), [Warning]);
+        assert_eq!(fired(&errors, &[10; 89], 11), [Critical, Warning]);
+        let tail = alert("max > 2x min", "max > 3x min");
+        assert_eq!(fired(&tail, &[100, 200], 0), []);
+        assert_eq!(fired(&tail, &[100, 201], 0), [Warning]);
+        assert_eq!(fired(&tail, &[100, 301], 0), [Critical, Warning]);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_does_not_fire() {
+        let (merged, summary) = run_of(&[46_000; 3], 0);
+        let evidence = Evidence { merged: &merged, summary: &summary, run: None };
+        let alerts = [alert("p95 > 45s", "rss growth > 100MB/h")];
+        for verdict in of(&alerts, &evidence) {
+            assert_eq!(verdict.ruling, Ruling::Unknown, "{verdict:?}");
+        }
     }
 }

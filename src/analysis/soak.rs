@@ -42,7 +42,8 @@ pub struct Soak {
     /// Whether the target leaks.
     pub resources: Vec<ResourceVerdict>,
     /// The resources are judged from here on, where the target was started again during the run.
-    pub resources_since: Option<Offset>,
+    #[serde(rename = "resources_since_s")]
+    pub resources_since: Option<f64>,
     /// What was open before the load, and some time after it.
     pub returned: Vec<Returned>,
     /// From the end of the load to the last look, in seconds; `None` where there was none.
@@ -55,8 +56,10 @@ pub struct Soak {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Window {
     /// Begin.
+    #[serde(rename = "start_s", serialize_with = "seconds")]
     pub start: Offset,
     /// End.
+    #[serde(rename = "end_s", serialize_with = "seconds")]
     pub end: Offset,
     /// Rows, or iterations, that ended in it by themselves.
     pub rows: u64,
@@ -70,6 +73,11 @@ pub struct Window {
     pub p99_ms: Option<f64>,
     /// Failed rows as a share of those that ended by themselves.
     pub failed_share: Option<f64>,
+}
+
+/// Moments as every other key of the summary has them: seconds since the run's start.
+fn seconds<S: serde::Serializer>(moment: &Offset, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(moment.as_secs_f64())
 }
 
 /// Whether something changes.
@@ -152,10 +160,8 @@ pub fn of(run: &Run, alerts: &mut [AlertVerdict]) -> Result<Soak, Damaged> {
             merged.add(&interval.decode()?);
         }
         let whole = run.window();
-        let part = MeasuredWindow {
-            start: first.start.max(whole.start),
-            end: last.end.min(whole.end),
-        };
+        let part =
+            MeasuredWindow { start: first.start.max(whole.start), end: last.end.min(whole.end) };
         let summary = Summary::of(&merged, run.start.plan.steps.len(), part);
         let evidence = Evidence { merged: &merged, summary: &summary, run: None };
         alerts.iter_mut().for_each(|alert| alert.add_window(&evidence, part.start, part.end));
@@ -168,7 +174,9 @@ pub fn of(run: &Run, alerts: &mut [AlertVerdict]) -> Result<Soak, Damaged> {
         drifts: drifts(&windows),
         windows,
         resources: leak::judge(&one_target),
-        resources_since: Some(since).filter(|since| *since > run.window().start),
+        resources_since: Some(since)
+            .filter(|since| *since > run.window().start)
+            .map(Offset::as_secs_f64),
         returned: returned(run),
         settled_seconds: settled.map(|look| look.at.since(look.load_ended).as_secs_f64()),
         service: settled.and_then(|look| look.service),
@@ -244,7 +252,8 @@ impl Drift {
         if let (Some(found), Some(median), [first, .., last]) = (slope, median, points) {
             let matters = if unit == "share" { MATTERS } else { MATTERS * median };
             let (hours, deviate) = (last.0 - first.0, mann_kendall(&values));
-            drift.trend = trend(found.slope * hours, times(found.interval, hours), matters, deviate);
+            drift.trend =
+                trend(found.slope * hours, times(found.interval, hours), matters, deviate);
         }
         drift
     }
@@ -279,7 +288,8 @@ fn returned(run: &Run) -> Vec<Returned> {
     let before = looks.first().copied().filter(|_| settled.is_some());
     let after = looks.last().copied().zip(settled);
     let after = after.and_then(|(look, settled)| (look.at > settled.load_ended).then_some(look));
-    let of: [(Resource, fn(&ResourceSample) -> Option<u32>); 3] = [
+    type Count = fn(&ResourceSample) -> Option<u32>;
+    let of: [(Resource, Count); 3] = [
         (Resource::Sockets, |look| look.sockets),
         (Resource::OpenFiles, |look| look.open_files),
         (Resource::Threads, |look| look.threads),

@@ -161,7 +161,8 @@ fn other_load(run: &Run, summary: &Summary) -> Option<String> {
     let began = Duration::from_nanos(summary.window.start.0).saturating_sub(load.warm_up);
     let first = Offset::from(began);
     // Users of a run that goes on need their time to come back.
-    let returns = |at: Offset| run.resumed.iter().any(|part| part.at <= at && at <= part.at + 3 * SLACK);
+    let returns =
+        |at: Offset| run.resumed.iter().any(|part| part.at <= at && at <= part.at + 3 * SLACK);
     let seconds = run.intervals.iter().filter(|second| {
         first < second.end && second.end <= summary.window.end && !returns(second.end)
     });

@@ -98,12 +98,8 @@ fn growth(run: Option<&Run>, bound: f64) -> Result<Measured, String> {
         ));
     }
     let (low, high) = (growth.interval.low * 3600.0, growth.interval.high * 3600.0);
-    let text = format!(
-        "{:.1} MB/h ({:.1} to {:.1})",
-        growth.per_hour() / 1e6,
-        low / 1e6,
-        high / 1e6
-    );
+    let text =
+        format!("{:.1} MB/h ({:.1} to {:.1})", growth.per_hour() / 1e6, low / 1e6, high / 1e6);
     match low <= bound && bound <= high {
         true => Err(format!("too early to say: {text}")),
         false => Ok(Measured { value: growth.per_hour(), bound, text }),

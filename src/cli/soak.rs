@@ -63,7 +63,9 @@ impl SoakArgs {
             return Err(cannot("is not understood by this gander"));
         };
         if arguments.load.name_several() {
-            return Err(cannot("names several scenarios, whose iterations are no rows of one kind"));
+            return Err(cannot(
+                "names several scenarios, whose iterations are no rows of one kind",
+            ));
         }
         let plan = arguments.plan(recorded)?;
         commands::soak::resume(plan, RunFolder::open(folder), output)

@@ -24,9 +24,7 @@ use crate::observe::resources::Observer;
 use crate::plan::{Ending, Plan, Stop, Target};
 use crate::report::format;
 use crate::schedule::{Arrivals, LoadModel, show_duration};
-use crate::store::entry::{
-    End, Entry, Resumed, SCHEMA_VERSION, ServiceSockets, Settled, Start,
-};
+use crate::store::entry::{End, Entry, Resumed, SCHEMA_VERSION, ServiceSockets, Settled, Start};
 use crate::store::folder::RunFolder;
 use crate::store::journal::Journal;
 use crate::store::run::Run;
@@ -125,7 +123,8 @@ impl Bench {
             announce(&plan, launched, folder, self.files);
         }
         let ends = (self.ends.clone(), &mut self.interrupts);
-        let record = Record { journal, earlier: Some((at, earlier.ledger(), of_earlier(&earlier))) };
+        let record =
+            Record { journal, earlier: Some((at, earlier.ledger(), of_earlier(&earlier))) };
         let ended = drive(plan, launched, target, &runtime, record, ends, output);
         runtime.shutdown_background();
         ended
@@ -296,7 +295,8 @@ fn drive(
     let recorded = Arc::clone(&recorder);
     let is_reference = matches!(plan.target, Target::Reference(_));
     let spending = Spending::new(plan.scenario.budget);
-    let context = Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt, earlier });
+    let context =
+        Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt, earlier });
     let outcome = runtime.block_on(engine::run(context, interrupts));
     let at = clock.now();
     if !settle.is_zero() && !signals::is_interrupted() {
@@ -319,9 +319,8 @@ fn drive(
         start: recorded.window().start().min(at),
         end: recorded.window().end().min(at),
     };
-    let clock_shift_seconds =
-        (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN)
-            - clock.now().since(began).as_secs_f64();
+    let clock_shift_seconds = (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN)
+        - clock.now().since(began).as_secs_f64();
     file.append(&Entry::End(End { stop, reason, at, window, clock_shift_seconds }))?;
     file.sync()
 }

@@ -74,12 +74,7 @@ impl Carried {
 
 impl<'a> Course<'a> {
     /// An iteration with this number that begins, due at `due`, and stands for so many data rows.
-    pub fn new(
-        scenario: &'a Scenario,
-        due: Offset,
-        number: Option<u64>,
-        rows: u64,
-    ) -> Course<'a> {
+    pub fn new(scenario: &'a Scenario, due: Offset, number: Option<u64>, rows: u64) -> Course<'a> {
         Course {
             scenario,
             due,

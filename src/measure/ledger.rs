@@ -73,7 +73,9 @@ pub enum Imbalance {
         dropped: u64,
     },
     /// `sent = sum of outcomes + in flight + lost` fails.
-    #[error("{sent} requests were sent, but {ended} ended or were lost and {in_flight} are in flight")]
+    #[error(
+        "{sent} requests were sent, but {ended} ended or were lost and {in_flight} are in flight"
+    )]
     Sent {
         /// Requests sent.
         sent: u64,
@@ -83,7 +85,9 @@ pub enum Imbalance {
         in_flight: i64,
     },
     /// `iterations started = ok + partial + failed + cancelled + under way + lost` fails.
-    #[error("{started} iterations were begun, but {ended} ended or were lost and {under_way} are under way")]
+    #[error(
+        "{started} iterations were begun, but {ended} ended or were lost and {under_way} are under way"
+    )]
     Iterations {
         /// Iterations begun.
         started: u64,

@@ -129,7 +129,8 @@ impl Scope {
             rows[index].get_or_init(|| row.clone());
         }
         let (feeder, generator) = (self.clone(), Mutex::new(generator));
-        let iteration = Iteration { feeder, place, user, number: iteration, generator, rows, batch };
+        let iteration =
+            Iteration { feeder, place, user, number: iteration, generator, rows, batch };
         Inputs(Arc::new(Bindings::new(iteration)))
     }
 

@@ -416,7 +416,8 @@ fn parse_bound(measure: Measure, text: &str) -> Result<Bound, String> {
             .ok_or_else(|| "expected a share such as `1%`".to_owned()),
         Measure::RssGrowth => {
             const UNITS: [(&str, f64); 3] = [("kB/h", 1e3), ("MB/h", 1e6), ("GB/h", 1e9)];
-            let read = |(unit, bytes): &(&str, f64)| Some(number(text.strip_suffix(unit)?)? * bytes);
+            let read =
+                |(unit, bytes): &(&str, f64)| Some(number(text.strip_suffix(unit)?)? * bytes);
             let bytes = UNITS.iter().find_map(read);
             bytes.map(Bound::BytesPerHour).ok_or_else(|| "expected `100MB/h`".to_owned())
         }

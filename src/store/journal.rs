@@ -67,7 +67,6 @@ impl Journal {
         Ok((run, Journal { file, path }, away))
     }
 
-
     /// Appends `entry`: after this returns, a killed process does not lose it.
     pub fn append(&mut self, entry: &Entry) -> Result<(), Error> {
         let mut line = Vec::with_capacity(1024);

@@ -102,7 +102,8 @@ impl Run {
         };
         let window = MeasuredWindow { start: self.window().start.max(since), ..self.window() };
         let inside = self.intervals.iter().filter(|interval| interval.start >= since);
-        let intervals = inside.map(|interval| StoredInterval { window, ..interval.without_times() });
+        let intervals =
+            inside.map(|interval| StoredInterval { window, ..interval.without_times() });
         let looks = self.resources.iter().filter(|look| look.at >= since);
         Cow::Owned(Run {
             start: self.start.clone(),

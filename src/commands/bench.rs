@@ -288,9 +288,7 @@ fn drive(
 
     let settle = plan.settle;
     if !settle.is_zero() {
-        // The target is looked at before its first connection.
-        let mut shown = monitor.snapshots.clone();
-        let _ = runtime.block_on(shown.changed());
+        look_before(runtime, &monitor);
     }
     let recorded = Arc::clone(&recorder);
     let is_reference = matches!(plan.target, Target::Reference(_));
@@ -300,7 +298,7 @@ fn drive(
     let outcome = runtime.block_on(engine::run(context, interrupts));
     let at = clock.now();
     if !settle.is_zero() && !signals::is_interrupted() {
-        runtime.block_on(tokio::time::sleep(settle));
+        runtime.block_on(async { tokio::time::sleep(settle).await });
     }
     let settled = clock.now();
     drop(watch);
@@ -315,14 +313,19 @@ fn drive(
     }
     let Ending { stop, reason } =
         outcome.unwrap_or_else(|error| Ending::because(Stop::Failed, error.to_string()));
-    let window = MeasuredWindow {
-        start: recorded.window().start().min(at),
-        end: recorded.window().end().min(at),
-    };
+    let part = recorded.window();
+    let window = MeasuredWindow { start: part.start().min(at), end: part.end().min(at) };
     let clock_shift_seconds = (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN)
         - clock.now().since(began).as_secs_f64();
     file.append(&Entry::End(End { stop, reason, at, window, clock_shift_seconds }))?;
     file.sync()
+}
+
+/// Waits until the target was looked at for the first time, before its first connection.
+fn look_before(runtime: &Runtime, monitor: &Monitor) {
+    let mut shown = monitor.snapshots.clone();
+    // A monitor that has failed ends the run by itself.
+    let _ = runtime.block_on(shown.changed());
 }
 
 /// The connections of a reference service, as it counts them itself.

@@ -33,6 +33,11 @@ impl Numbers {
         self.ranges.range(..=number).next_back().is_some_and(|(_, &to)| number < to)
     }
 
+    /// The smallest number that is not in it.
+    pub fn first_missing(&self) -> u64 {
+        self.ranges.get(&0).copied().unwrap_or(0)
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.ranges.iter().map(|(from, to)| to - from).sum()
@@ -73,6 +78,8 @@ mod tests {
             for number in inserted {
                 prop_assert_eq!(numbers.insert(number), plain.insert(number));
             }
+            let missing = (0..).find(|number| !plain.contains(number));
+            prop_assert_eq!(Some(numbers.first_missing()), missing);
             prop_assert_eq!(numbers.count(), plain.len() as u64);
             (0..61).for_each(|number| assert_eq!(numbers.contains(number), plain.contains(&number)));
             let begins = plain.iter().filter(|n| **n == 0 || !plain.contains(&(**n - 1)));

@@ -60,6 +60,9 @@ impl Feeder {
     /// The same, of a run that goes on: what is done is not handed out again. Sources whose rows are
     /// not what iterations are begin at their first row.
     pub fn without(self, done: Numbers) -> Feeder {
+        for scope in self.scopes.iter() {
+            scope.0.next.store(done.first_missing(), Ordering::Relaxed);
+        }
         Feeder { done: Arc::new(done), ..self }
     }
 

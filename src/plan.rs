@@ -9,7 +9,7 @@ use crate::http::{HttpOptions, HttpVersion};
 use crate::profile::SamplerKind;
 use crate::scenario::model::{Budget, Goodput, Scenario, Service};
 use crate::scenario::price::Prices;
-use crate::scenario::slo::Slo;
+use crate::scenario::slo::{Alert, Slo};
 use crate::schedule::LoadModel;
 
 /// What is loaded.
@@ -64,6 +64,8 @@ pub struct Plan {
     pub profile: Option<ProfileOptions>,
     /// From one look at the resources of target and generator to the next.
     pub observe_every: Duration,
+    /// For how long the target is looked at after the load; zero where it is not.
+    pub settle: Duration,
 }
 
 /// From one look at resources to the next, where nothing else is asked for.
@@ -108,6 +110,7 @@ impl Plan {
             users: scenario.users.iter().map(UserRecord::of).collect(),
             steps: scenario.steps.iter().map(StepRecord::of).collect(),
             slos: scenario.slos.clone(),
+            alerts: scenario.alerts.clone(),
             load: self.load.clone(),
             target,
             seed: self.seed,
@@ -190,6 +193,8 @@ pub struct PlanRecord {
     pub users: Vec<UserRecord>,
     pub steps: Vec<StepRecord>,
     pub slos: Vec<Slo>,
+    #[serde(default)]
+    pub alerts: Vec<Alert>,
     pub load: LoadModel,
     pub target: TargetRecord,
     pub seed: u64,

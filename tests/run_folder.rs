@@ -27,6 +27,7 @@ fn start(schema_version: u32) -> Entry {
             users: Vec::new(),
             steps: Vec::new(),
             slos: Vec::new(),
+            alerts: Vec::new(),
             load: LoadModel::Closed(ClosedLoad {
                 stages: vec![stage],
                 warm_up: Duration::ZERO,
@@ -77,6 +78,7 @@ fn second(number: u64) -> Entry {
         errors: Vec::new(),
         rows: Default::default(),
         ledger: Ledger::default(),
+        done: None,
     }))
 }
 

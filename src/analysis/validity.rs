@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
-use crate::measure::sample::Outcome;
+use crate::measure::sample::{Offset, Outcome};
 use crate::measure::summary::{Summary, ms};
 use crate::measure::validity::Validity;
 use crate::plan::Stop;
@@ -159,7 +159,13 @@ fn other_load(run: &Run, summary: &Summary) -> Option<String> {
     let LoadModel::Closed(load) = &run.start.plan.load else { return None };
     let slack = SLACK + SLACK / 2 * load.stages.len() as u32;
     let began = Duration::from_nanos(summary.window.start.0).saturating_sub(load.warm_up);
-    let seconds = run.intervals.iter().filter(|second| second.end <= summary.window.end);
+    let first = Offset::from(began);
+    // Users of a run that goes on need their time to come back.
+    let returns =
+        |at: Offset| run.resumed.iter().any(|part| part.at <= at && at <= part.at + 3 * SLACK);
+    let seconds = run.intervals.iter().filter(|second| {
+        first < second.end && second.end <= summary.window.end && !returns(second.end)
+    });
     let short = seconds.filter_map(|second| {
         let at = Duration::from_nanos(second.end.0).saturating_sub(began);
         let planned = load.fewest_users(at.saturating_sub(slack), at + slack);
@@ -201,6 +207,12 @@ fn other_arrivals(run: &Run, summary: &Summary) -> Option<String> {
 /// What the end of the run cut off would have been the slowest.
 fn cut_off(run: &Run, summary: &Summary) -> Option<String> {
     let cut = summary.total.outcomes.get(&Outcome::Cancelled).copied().unwrap_or(0);
+    // What an interruption cut off was done again when the run went on.
+    let before = run.resumed.last().and_then(|part| {
+        let last = run.intervals.iter().rfind(|second| second.end <= part.at)?;
+        Some(last.ledger.ended_in(Outcome::Cancelled))
+    });
+    let cut = cut.saturating_sub(before.unwrap_or(0));
     let by_itself = run.end.as_ref()?.stop.is_planned();
     (by_itself && cut > 0).then(|| {
         format!(

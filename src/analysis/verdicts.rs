@@ -7,20 +7,30 @@ use crate::measure::metric::Metric;
 use crate::measure::rows::{IterationEnd, RowFigures};
 use crate::measure::summary::{Figures, Merged, Summary, ms, samples_needed};
 use crate::scenario::slo::{Bound, Measure, Slo, Timed};
+use crate::store::run::Run;
 
+use super::leak::{self, Resource};
 use super::{Ruling, Verdict};
 
-/// A verdict for each rule.
-pub fn of(slos: &[Slo], merged: &Merged, summary: &Summary) -> Vec<Verdict> {
-    slos.iter().map(|slo| verdict(slo, merged, summary)).collect()
+/// What rules are held against.
+#[derive(Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The distributions.
+    pub merged: &'a Merged,
+    /// The figures.
+    pub summary: &'a Summary,
+    /// The run whose target's memory is meant; `None` for a part of one.
+    pub run: Option<&'a Run>,
 }
 
-fn verdict(slo: &Slo, merged: &Merged, summary: &Summary) -> Verdict {
-    let figures = match slo.step {
-        None => &summary.total,
-        Some(step) => &summary.steps[usize::from(step.0)],
-    };
-    let (measured, ruling) = match measure(slo, merged, figures, summary.rows.as_ref()) {
+/// A verdict for each rule.
+pub fn of(slos: &[Slo], evidence: &Evidence<'_>) -> Vec<Verdict> {
+    slos.iter().map(|slo| verdict(slo, evidence)).collect()
+}
+
+/// The verdict on one rule.
+pub fn verdict(slo: &Slo, evidence: &Evidence<'_>) -> Verdict {
+    let (measured, ruling) = match measure(slo, evidence) {
         Ok(Measured { value, bound, text }) => {
             let holds = slo.operator.holds(value, bound);
             (text, if holds { Ruling::Passed } else { Ruling::Failed })
@@ -38,13 +48,24 @@ struct Measured {
 }
 
 /// The measured value; or why there is none.
-fn measure(
-    slo: &Slo,
-    merged: &Merged,
-    figures: &Figures,
-    rows: Option<&RowFigures>,
-) -> Result<Measured, String> {
+fn measure(slo: &Slo, evidence: &Evidence<'_>) -> Result<Measured, String> {
+    let Evidence { merged, summary, run } = *evidence;
+    let figures = match slo.step {
+        None => &summary.total,
+        Some(step) => &summary.steps[usize::from(step.0)],
+    };
+    let rows = summary.rows.as_ref();
     match slo.bound {
+        Bound::Times(factor, of) => {
+            let of = ms(time(&Slo { measure: of, ..slo.clone() }, merged)?);
+            let value = ms(time(slo, merged)?);
+            let times = match of > 0.0 {
+                true => format!("{:.2} times {of:.3} ms", value / of),
+                false => format!("{of:.3} ms"),
+            };
+            Ok(Measured { value, bound: factor * of, text: format!("{value:.3} ms, {times}") })
+        }
+        Bound::BytesPerHour(bound) => growth(run, bound),
         Bound::Time(bound) => {
             let value = ms(time(slo, merged)?);
             Ok(Measured { value, bound: ms(bound), text: format!("{value:.3} ms") })
@@ -57,6 +78,31 @@ fn measure(
             let (value, of) = share(slo.measure, figures, rows)?;
             Ok(Measured { value, bound, text: format!("{:.3}% ({of})", value * 100.0) })
         }
+    }
+}
+
+/// The growth of the target's memory in bytes an hour, where its whole interval lies on one side of
+/// the bound: no rule is broken, or kept, by noise.
+fn growth(run: Option<&Run>, bound: f64) -> Result<Measured, String> {
+    /// A start is no growth.
+    const SHORTEST_SECONDS: f64 = 60.0;
+    let run = run.ok_or("memory growth is of whole runs")?;
+    let verdicts = leak::judge(&run.of_one_target());
+    let memory = verdicts.into_iter().find(|verdict| verdict.resource == Resource::Memory);
+    let memory = memory.ok_or("not measured")?;
+    let growth = memory.growth.ok_or_else(|| format!("not measured: {}", memory.why))?;
+    if growth.seconds < SHORTEST_SECONDS {
+        return Err(format!(
+            "too early to say: {:.0} s were measured, and {SHORTEST_SECONDS} s are needed",
+            growth.seconds
+        ));
+    }
+    let (low, high) = (growth.interval.low * 3600.0, growth.interval.high * 3600.0);
+    let text =
+        format!("{:.1} MB/h ({:.1} to {:.1})", growth.per_hour() / 1e6, low / 1e6, high / 1e6);
+    match low <= bound && bound <= high {
+        true => Err(format!("too early to say: {text}")),
+        false => Ok(Measured { value: growth.per_hour(), bound, text }),
     }
 }
 

@@ -178,6 +178,18 @@ impl LoadArgs {
         Ok(self.load.say_how_long(&self.scenario()?))
     }
 
+    /// Whether the arguments alone say when the run ends.
+    pub(super) fn give_an_end(&self) -> bool {
+        let load = &self.load;
+        let is_timed = load.duration.is_some() || load.stages.is_some();
+        is_timed || load.rows.is_some() || load.iterations.is_some() || load.open.ends_by_itself()
+    }
+
+    /// Whether several scenarios run at once.
+    pub(super) fn name_several(&self) -> bool {
+        self.scenarios.are_several()
+    }
+
     fn scenario(&self) -> Result<Scenario, Error> {
         let has_target = self.target.target.is_some() || self.target.spawn.is_some();
         self.scenarios.load(&self.budget, has_target)
@@ -224,6 +236,7 @@ impl LoadArgs {
             purpose: Purpose::Load,
             profile: self.profiling.asked(),
             observe_every,
+            settle: Duration::ZERO,
             scenario,
         })
     }

@@ -10,6 +10,7 @@ mod profile;
 mod scenario;
 mod scenarios;
 mod selftest;
+mod soak;
 mod sweep;
 
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ enum Command {
     Load(Box<load::LoadArgs>),
     Profile(Box<profile::ProfileArgs>),
     Sweep(Box<sweep::SweepArgs>),
+    Soak(Box<soak::SoakArgs>),
     /// Make the report of a run, a sweep or a self-test again from its folder, also of a run that was killed
     Report(ReportArgs),
     Compare(compare::CompareArgs),
@@ -139,6 +141,7 @@ impl Command {
             Command::Load(arguments) => arguments.run(command_line),
             Command::Profile(arguments) => arguments.run(command_line),
             Command::Sweep(arguments) => arguments.run(command_line),
+            Command::Soak(arguments) => arguments.run(command_line),
             Command::Compare(arguments) => arguments.run(),
             Command::Report(arguments) => commands::report::report(
                 &RunFolder::open(arguments.run),

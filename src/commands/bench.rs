@@ -11,10 +11,12 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::flow::{Context, Halt, Spending};
+use crate::flow::{Context, Earlier, Halt, Spending};
 use crate::http::{HttpTarget, Pool};
+use crate::measure::ledger::Ledger;
 use crate::measure::recorder::{Recorder, Window};
 use crate::measure::resource::Observed;
+use crate::measure::sample::Offset;
 use crate::observe::environment::environment;
 use crate::observe::lag::TimerLag;
 use crate::observe::monitor::Monitor;
@@ -24,10 +26,12 @@ use crate::profile::Profiles;
 use crate::report::format;
 use crate::schedule::{Arrivals, LoadModel, show_duration};
 use crate::store;
-use crate::store::entry::{End, Entry, SCHEMA_VERSION, Start};
+use crate::store::entry::{End, Entry, Resumed, SCHEMA_VERSION, ServiceSockets, Settled, Start};
 use crate::store::folder::RunFolder;
 use crate::store::journal::Journal;
+use crate::store::run::Run;
 use crate::target::Launched;
+use crate::target::control::Control;
 use crate::{engine, measure::summary::MeasuredWindow, sampler};
 
 use super::output::Output;
@@ -96,12 +100,46 @@ impl Bench {
             announce(&plan, launched, &folder, self.files);
         }
         let ends = (self.ends.clone(), &mut self.interrupts);
-        let ended = drive(plan, launched, target, &runtime, journal, ends, output);
+        let record = Record { journal, earlier: None };
+        let ended = drive(plan, launched, target, &runtime, record, ends, output);
         runtime.shutdown_background();
         if let Some(profiles) = ended? {
             store::profiles::write(&folder, &profiles)?;
         }
         Ok(folder)
+    }
+
+    /// Goes on with the run in `folder`, which was killed or interrupted.
+    pub fn go_on(&mut self, plan: Plan, folder: &RunFolder, output: &Output) -> Result<(), Error> {
+        let launched = &self.launched;
+        let target = Arc::new(HttpTarget::new(&launched.url, plan.http.clone())?);
+        let runtime = runtime(plan.threads)?;
+        let probed = runtime.block_on(target.probe());
+        if let Err(error) = signals::check().and(probed) {
+            runtime.shutdown_background();
+            return Err(error);
+        }
+        let (earlier, mut journal, away) = Journal::reopen(folder.path())?;
+        let at = earlier.intervals.last().map_or(Offset::default(), |last| last.end);
+        let record = plan.record(launched.record.clone());
+        journal.append(&Entry::Resumed(Resumed {
+            at,
+            resumed_at: Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            away_seconds: away.map(|away| away.as_secs_f64()),
+            target: record.target,
+        }))?;
+        if output.shows_progress() {
+            announce(&plan, launched, folder, self.files);
+        }
+        let ends = (self.ends.clone(), &mut self.interrupts);
+        let record =
+            Record { journal, earlier: Some((at, earlier.ledger(), of_earlier(&earlier))) };
+        let ended = drive(plan, launched, target, &runtime, record, ends, output);
+        runtime.shutdown_background();
+        if let Some(profiles) = ended? {
+            store::profiles::write(folder, &profiles)?;
+        }
+        Ok(())
     }
 
     /// Base URL of the target.
@@ -113,6 +151,19 @@ impl Bench {
     pub fn take_down(self) {
         self.launched.stop();
     }
+}
+
+/// Where a run is recorded.
+struct Record {
+    journal: Journal,
+    /// Where its records ended, the totals up to there, and what was done, where it goes on.
+    earlier: Option<(Offset, Ledger, Earlier)>,
+}
+
+/// What of a run was done before it went on.
+fn of_earlier(run: &Run) -> Earlier {
+    let iterations_started = run.ledger().iterations_started;
+    Earlier { began: run.began(), done: run.done(), iterations_started }
 }
 
 fn runtime(threads: usize) -> Result<Runtime, Error> {
@@ -207,7 +258,7 @@ fn drive(
     launched: &Launched,
     target: Arc<HttpTarget>,
     runtime: &Runtime,
-    journal: Journal,
+    Record { journal, earlier }: Record,
     (ends, interrupts): (mpsc::Sender<Ending>, &mut mpsc::Receiver<Ending>),
     output: &Output,
 ) -> Result<Option<Profiles>, Error> {
@@ -216,9 +267,17 @@ fn drive(
     let threads = plan.threads + 1;
     let recorder =
         Arc::new(Recorder::new(plan.scenario.steps.len(), threads, Window::not_yet_open()));
-    let feeder = plan.scenario.data.feeder(plan.seed);
+    let mut feeder = plan.scenario.data.feeder(plan.seed);
     let halt = Halt::default();
-    let clock = Clock::start();
+    let mut clock = Clock::start();
+    let earlier = earlier.map(|(at, mut total, earlier)| {
+        total.lose_unfinished();
+        recorder.resume(at, total, earlier.done.clone());
+        feeder = feeder.clone().without(earlier.done.clone());
+        clock = Clock::resume(at);
+        earlier
+    });
+    let began = clock.now();
     let pool = Arc::new(Pool::new(target, clock));
     let wall = Zoned::now();
 
@@ -248,26 +307,55 @@ fn drive(
         sampler::Session::start(options, &launched.record, &launched.url, clock, recorder)
     });
 
+    let settle = plan.settle;
+    if !settle.is_zero() {
+        look_before(runtime, &monitor);
+    }
     let recorded = Arc::clone(&recorder);
+    let is_reference = matches!(plan.target, Target::Reference(_));
     let spending = Spending::new(plan.scenario.budget);
-    let context = Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt });
+    let context =
+        Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt, earlier });
     let outcome = runtime.block_on(engine::run(context, interrupts));
     let at = clock.now();
+    if !settle.is_zero() && !signals::is_interrupted() {
+        runtime.block_on(async { tokio::time::sleep(settle).await });
+    }
+    let settled = clock.now();
     drop(watch);
     let file = monitor.finish();
     if let Some(progress) = progress {
         progress.finish();
     }
     let mut file = file?;
+    if !settle.is_zero() && !signals::is_interrupted() {
+        let service = is_reference.then(|| sockets(&launched.url).ok()).flatten();
+        file.append(&Entry::Settled(Settled { load_ended: at, at: settled, service }))?;
+    }
     let Ending { stop, reason } =
         outcome.unwrap_or_else(|error| Ending::because(Stop::Failed, error.to_string()));
-    let window = MeasuredWindow {
-        start: recorded.window().start().min(at),
-        end: recorded.window().end().min(at),
-    };
-    let clock_shift_seconds =
-        (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN) - at.as_secs_f64();
+    let part = recorded.window();
+    let window = MeasuredWindow { start: part.start().min(at), end: part.end().min(at) };
+    let clock_shift_seconds = (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN)
+        - clock.now().since(began).as_secs_f64();
     file.append(&Entry::End(End { stop, reason, at, window, clock_shift_seconds }))?;
     file.sync()?;
     Ok(sampling.map(sampler::Session::finish))
+}
+
+/// Waits until the target was looked at for the first time, before its first connection.
+fn look_before(runtime: &Runtime, monitor: &Monitor) {
+    let mut shown = monitor.snapshots.clone();
+    // A monitor that has failed ends the run by itself.
+    let _ = runtime.block_on(shown.changed());
+}
+
+/// The connections of a reference service, as it counts them itself.
+fn sockets(url: &Url) -> Result<ServiceSockets, Error> {
+    let ledger = Control::of(url)?.ledger()?;
+    Ok(ServiceSockets {
+        accepted: ledger.sockets.accepted,
+        open: ledger.sockets.open,
+        upstream_clients: ledger.upstream.clients,
+    })
 }

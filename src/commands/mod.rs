@@ -10,5 +10,6 @@ pub mod report;
 pub mod scenario;
 pub mod selftest;
 mod signals;
+pub mod soak;
 pub mod supervise;
 pub mod sweep;

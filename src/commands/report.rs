@@ -127,6 +127,7 @@ fn exit(run: &Run, assessment: &Assessment) -> Exit {
         _ if assessment.verdicts.iter().any(|verdict| verdict.ruling != Ruling::Passed) => {
             Exit::Failed
         }
+        _ if assessment.alarms() => Exit::Failed,
         _ => Exit::Passed,
     }
 }

@@ -197,6 +197,11 @@ fn describe(
         let rules: Vec<String> = scenario.slos.iter().map(ToString::to_string).collect();
         writeln!(out, "  rules    {}", rules.join("; "))?;
     }
+    for alert in &scenario.alerts {
+        let rules: Vec<String> =
+            alert.rules().map(|(severity, rule)| format!("{} {rule}", severity.name())).collect();
+        writeln!(out, "  alert    {}: {}", alert.name, rules.join("; "))?;
+    }
     let redactions = scenario.redactions();
     for (step, request) in scenario.steps.iter().zip(requests) {
         let Some(request) = request else {

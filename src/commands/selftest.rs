@@ -149,6 +149,7 @@ pub fn selftest(test: Selftest, output: Output) -> Result<Exit, Error> {
             purpose: Purpose::Load,
             profile: None,
             observe_every: OBSERVE_EVERY,
+            settle: Duration::ZERO,
         };
         control.reset()?;
         let name = format!("{number:02}-{}-{}", load_in_name(load), work.name());

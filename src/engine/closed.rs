@@ -53,8 +53,14 @@ pub async fn run(
     load: ClosedLoad,
     interrupts: &mut mpsc::Receiver<Ending>,
 ) -> Result<Ending, Error> {
-    let (goal, mut ended) = Goal::new(load.iterations);
-    let permits = AtomicU64::new(load.iterations.unwrap_or(u64::MAX));
+    let done = context.earlier.as_ref().map_or(0, |earlier| earlier.done.count());
+    let iterations = load.iterations.map(|iterations| iterations.saturating_sub(done));
+    let (goal, mut ended) = Goal::new(iterations);
+    if iterations == Some(0) {
+        // Killed after its last iteration, and before it could say so.
+        goal.end(Stop::Iterations);
+    }
+    let permits = AtomicU64::new(iterations.unwrap_or(u64::MAX));
     let crew = Arc::new(Crew {
         context: Arc::clone(&context),
         load,
@@ -221,8 +227,8 @@ impl Crew {
 
     /// Starts the run's time, and has it ended when that is over.
     fn begin(self: &Arc<Self>) -> Offset {
-        let Context { clock, recorder, halt, .. } = &*self.context;
-        let now = clock.now();
+        let Context { clock, recorder, halt, earlier, .. } = &*self.context;
+        let now = earlier.as_ref().and_then(|part| part.began).unwrap_or_else(|| clock.now());
         let end = now + self.load.duration();
         let measured_end = now + self.load.duration().saturating_sub(self.load.cool_down);
         recorder.window().open(now + self.load.warm_up, measured_end);

@@ -1,7 +1,7 @@
 //! What becomes of an iteration: how it ends, and the rows that are counted for it.
 
 use crate::measure::recorder::{IterationEnd, Recorder};
-use crate::measure::rows::{Effort, Row, RowFailure};
+use crate::measure::rows::{Effort, EndedIteration, Row, RowFailure};
 use crate::measure::sample::{Offset, Outcome, StepId};
 use crate::scenario::Scenario;
 use crate::scenario::answer::{Harvest, RowResult};
@@ -31,6 +31,8 @@ pub(super) enum Turn {
 pub(super) struct Course<'a> {
     scenario: &'a Scenario,
     due: Offset,
+    /// The iteration's number.
+    number: Option<u64>,
     /// Data rows that the iteration stands for.
     rows: u64,
     end: IterationEnd,
@@ -44,15 +46,39 @@ pub(super) struct Course<'a> {
     /// Class and example of the first failure, which ended it where it could not go on without.
     failure: Option<(String, String)>,
     /// Rows that responses carried, where any did: then these are counted, and the iteration is none.
-    carried: Option<u64>,
+    carried: Option<Vec<Carried>>,
+}
+
+/// A row that a response carried. It is counted when the iteration ends, for where gander is killed
+/// before, the whole iteration is done again.
+struct Carried {
+    due: Offset,
+    done: Offset,
+    effort: Effort,
+    /// Class and example, where it failed.
+    failure: Option<(String, String)>,
+}
+
+impl Carried {
+    fn row(&self) -> Row<'_> {
+        let failure = self.failure.as_ref();
+        Row {
+            end: if failure.is_some() { IterationEnd::Failed } else { IterationEnd::Ok },
+            due: self.due,
+            done: self.done,
+            effort: self.effort,
+            failure: failure.map(|(class, example)| RowFailure { class, example }),
+        }
+    }
 }
 
 impl<'a> Course<'a> {
-    /// An iteration that begins, due at `due`, and stands for so many data rows.
-    pub fn new(scenario: &'a Scenario, due: Offset, rows: u64) -> Course<'a> {
+    /// An iteration with this number that begins, due at `due`, and stands for so many data rows.
+    pub fn new(scenario: &'a Scenario, due: Offset, number: Option<u64>, rows: u64) -> Course<'a> {
         Course {
             scenario,
             due,
+            number,
             rows,
             end: IterationEnd::Ok,
             effort: Effort::default(),
@@ -76,10 +102,10 @@ impl<'a> Course<'a> {
     }
 
     /// Takes the results of the step `id`.
-    pub fn take(&mut self, id: StepId, results: Results, recorder: &Recorder) -> Turn {
+    pub fn take(&mut self, id: StepId, results: Results) -> Turn {
         let step = self.scenario.step(id);
         for (_, request) in &results.ended {
-            self.count(request, recorder);
+            self.count(request);
         }
         let all = results.ended.len();
         let failed: Vec<&(String, Ended)> =
@@ -111,7 +137,7 @@ impl<'a> Course<'a> {
         Turn::On(results.ended.into_iter().filter_map(|(_, request)| request.harvest).collect())
     }
 
-    fn count(&mut self, request: &Ended, recorder: &Recorder) {
+    fn count(&mut self, request: &Ended) {
         let sample = &request.sample;
         if request.attempts == 0 && sample.outcome == Outcome::Cancelled {
             // The budget was used up: it was never due.
@@ -131,7 +157,7 @@ impl<'a> Course<'a> {
         let took = sample.done.since(sample.scheduled);
         self.slowest_ns = self.slowest_ns.max(Offset::from(took).0);
         if request.rows.is_some() {
-            *self.carried.get_or_insert(0) += rows.len() as u64;
+            self.carried.get_or_insert_default();
         }
         // The request is counted once, with the first of its rows.
         let mut effort = effort;
@@ -142,13 +168,11 @@ impl<'a> Course<'a> {
                     Some((self.said(why, LONGEST_REASON), self.said(detail, LONGEST_DETAIL)))
                 }
             };
-            let failure = said.as_ref().map(|(class, example)| RowFailure { class, example });
-            recorder.record_row(&Row {
-                end: if failure.is_some() { IterationEnd::Failed } else { IterationEnd::Ok },
+            self.carried.get_or_insert_default().push(Carried {
                 due: sample.scheduled,
                 done: sample.done,
                 effort: Effort { in_responses: 1, ..std::mem::take(&mut effort) },
-                failure,
+                failure: said,
             });
         }
     }
@@ -166,8 +190,9 @@ impl<'a> Course<'a> {
     /// for each request that failed: nobody knows how many it would have brought.
     pub fn finish(mut self, done: Offset, recorder: &Recorder) -> IterationEnd {
         let (mut left, mut end) = (self.rows, self.end);
-        match self.carried {
+        match &self.carried {
             Some(carried) if self.scenario.rows.is_some() => {
+                let carried = carried.len() as u64;
                 left = left.saturating_sub(carried);
                 if end != IterationEnd::Cancelled {
                     end = IterationEnd::Failed;
@@ -196,14 +221,15 @@ impl<'a> Course<'a> {
             .as_ref()
             .map(|(class, example)| RowFailure { class, example: example.as_str() });
         // Its requests are counted once, with the first of its rows.
+        let carried = self.carried.as_deref().unwrap_or_default();
+        let mut rows: Vec<Row<'_>> = carried.iter().map(Carried::row).collect();
         for _ in 0..left {
             let effort = std::mem::take(&mut effort);
-            recorder.record_row(&Row { end, due: self.due, done, effort, failure });
+            rows.push(Row { end, due: self.due, done, effort, failure });
         }
-        if left == 0 {
-            recorder.record_effort(self.due, self.end, effort);
-        }
-        self.end
+        let (number, end, due) = (self.number, self.end, self.due);
+        recorder.end_iteration(&EndedIteration { number, end, due, rows, effort });
+        end
     }
 }
 

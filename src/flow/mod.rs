@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::http::Pool;
+use crate::measure::numbers::Numbers;
 use crate::measure::recorder::{IterationEnd, Recorder, Why};
 use crate::measure::sample::{Offset, Outcome, StepId};
 use crate::plan::Plan;
@@ -45,6 +46,19 @@ pub struct Context {
     pub spending: Spending,
     /// How the run is stopped.
     pub halt: Halt,
+    /// What was done already, where the run goes on after a kill.
+    pub earlier: Option<Earlier>,
+}
+
+/// The part of a run that was made before it went on.
+#[derive(Debug, Clone)]
+pub struct Earlier {
+    /// When its first user started; `None` where none did.
+    pub began: Option<Offset>,
+    /// Iterations that are done.
+    pub done: Numbers,
+    /// Iterations that were begun, done or not.
+    pub iterations_started: u64,
 }
 
 impl Context {
@@ -64,7 +78,8 @@ impl Context {
             sample.good = self.plan.scenario.step(*first).goodput.map(|_| false);
             self.recorder.drop_request(&sample, Why { status: None, message });
         }
-        self.recorder.drop_iteration(due, self.feeder.drop_iteration(user.scope));
+        let (iteration, rows) = self.feeder.drop_iteration(user.scope);
+        self.recorder.drop_iteration(iteration, due, rows);
     }
 }
 
@@ -115,7 +130,9 @@ impl Session {
     /// A user with number `user`, of the kind at `kind` in the scenario's list.
     pub fn new(context: Arc<Context>, user: u32, kind: usize) -> Self {
         let pool = context.pool.for_user();
-        Session { context, pool, user, kind, iteration: 0 }
+        // Draws follow from this number: a run that goes on does not repeat those of its beginning.
+        let iteration = context.earlier.as_ref().map_or(0, |earlier| earlier.iterations_started);
+        Session { context, pool, user, kind, iteration }
     }
 
     fn kind(&self) -> &User {
@@ -146,7 +163,6 @@ impl Session {
 
         context.recorder.begin_iteration();
         let end = here.walk(&transaction.steps, due, self.kind().scope).await;
-        context.recorder.end_iteration(end);
         (end, think)
     }
 }
@@ -156,7 +172,8 @@ impl Here<'_> {
     async fn walk(&self, steps: &[StepId], due: Offset, scope: u16) -> IterationEnd {
         let scenario = &self.context.plan.scenario;
         let mut inputs = self.context.feeder.iteration(scope, self.user, self.iteration);
-        let mut course = Course::new(scenario, due, inputs.row_count());
+        let number = self.context.feeder.numbered(inputs.place());
+        let mut course = Course::new(scenario, due, number, inputs.row_count());
         let mut due = due;
         for (place, &id) in steps.iter().enumerate() {
             // Who asks for an iteration has decided that it begins.
@@ -166,7 +183,7 @@ impl Here<'_> {
             }
             let results = self.carry_out(id, due, &inputs, course.requests()).await;
             let step = scenario.step(id);
-            match course.take(id, results, &self.context.recorder) {
+            match course.take(id, results) {
                 Turn::End => break,
                 Turn::On(harvests) => {
                     let plain = if step.fan_out.is_none() { harvests.first() } else { None };

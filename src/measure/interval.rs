@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::distribution::Distribution;
 use super::ledger::Ledger;
 use super::metric::Metric;
+use super::numbers::Numbers;
 use super::rows::Rows;
 use super::sample::{Bytes, Offset, Outcome, Sample, StepId, Tokens};
 use super::summary::MeasuredWindow;
@@ -182,4 +183,6 @@ pub struct Interval {
     pub rows: Rows,
     /// Totals of the run up to `end`.
     pub ledger: Ledger,
+    /// Numbers of the iterations that are done at `end`: ended by themselves, or dropped.
+    pub done: Numbers,
 }

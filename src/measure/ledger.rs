@@ -38,6 +38,12 @@ pub struct Ledger {
     /// did not count them.
     #[serde(default)]
     pub iterations_under_way: Option<i64>,
+    /// Requests that were in flight when gander was killed: how they ended is not known.
+    #[serde(default)]
+    pub lost: u64,
+    /// Iterations that were under way when gander was killed.
+    #[serde(default)]
+    pub iterations_lost: u64,
 }
 
 /// Earlier versions knew fewer outcomes; those that they did not know are at the end.
@@ -66,22 +72,26 @@ pub enum Imbalance {
         /// Requests dropped.
         dropped: u64,
     },
-    /// `sent = sum of outcomes + in flight` fails.
-    #[error("{sent} requests were sent, but {ended} ended and {in_flight} are in flight")]
+    /// `sent = sum of outcomes + in flight + lost` fails.
+    #[error(
+        "{sent} requests were sent, but {ended} ended or were lost and {in_flight} are in flight"
+    )]
     Sent {
         /// Requests sent.
         sent: u64,
-        /// Requests ended.
+        /// Requests ended, or lost in a kill.
         ended: u64,
         /// Requests in flight.
         in_flight: i64,
     },
-    /// `iterations started = ok + partial + failed + cancelled + under way` fails.
-    #[error("{started} iterations were begun, but {ended} ended and {under_way} are under way")]
+    /// `iterations started = ok + partial + failed + cancelled + under way + lost` fails.
+    #[error(
+        "{started} iterations were begun, but {ended} ended or were lost and {under_way} are under way"
+    )]
     Iterations {
         /// Iterations begun.
         started: u64,
-        /// Iterations ended.
+        /// Iterations ended, or lost in a kill.
         ended: u64,
         /// Iterations under way.
         under_way: i64,
@@ -134,18 +144,26 @@ impl Ledger {
         self.dropped + failed.map(|outcome| self.ended_in(outcome)).sum::<u64>()
     }
 
-    /// Checks `scheduled = sent + dropped`, `sent = sum of outcomes + in flight`, and
-    /// `iterations started = ended + under way`.
+    /// gander was killed: what was in flight and under way then is lost, for nobody knows how it ended.
+    pub fn lose_unfinished(&mut self) {
+        self.lost += u64::try_from(std::mem::take(&mut self.in_flight)).unwrap_or(0);
+        let under_way = self.iterations_under_way.replace(0).unwrap_or(0);
+        self.iterations_lost += u64::try_from(under_way).unwrap_or(0);
+    }
+
+    /// Checks `scheduled = sent + dropped`, `sent = sum of outcomes + in flight + lost`, and
+    /// `iterations started = ended + under way + lost`.
     pub fn check(&self) -> Result<(), Imbalance> {
         let Ledger { scheduled, dropped, sent, in_flight, .. } = *self;
         if scheduled != sent + dropped {
             return Err(Imbalance::Scheduled { scheduled, sent, dropped });
         }
-        let ended = self.ended_total();
+        let ended = self.ended_total() + self.lost;
         if i128::from(sent) != i128::from(ended) + i128::from(in_flight) {
             return Err(Imbalance::Sent { sent, ended, in_flight });
         }
-        let (started, ended) = (self.iterations_started, self.iterations_ended());
+        let started = self.iterations_started;
+        let ended = self.iterations_ended() + self.iterations_lost;
         if let Some(under_way) = self.iterations_under_way
             && i128::from(started) != i128::from(ended) + i128::from(under_way)
         {
@@ -169,6 +187,8 @@ impl Ledger {
         self.iterations_failed += other.iterations_failed;
         self.iterations_cancelled += other.iterations_cancelled;
         self.iterations_dropped += other.iterations_dropped;
+        self.lost += other.lost;
+        self.iterations_lost += other.iterations_lost;
         if let Some(under_way) = other.iterations_under_way {
             *self.iterations_under_way.get_or_insert(0) += under_way;
         }

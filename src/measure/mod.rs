@@ -6,6 +6,7 @@ pub mod distribution;
 pub mod interval;
 pub mod ledger;
 pub mod metric;
+pub mod numbers;
 pub mod recorder;
 pub mod resource;
 pub mod rows;

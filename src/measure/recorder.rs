@@ -12,8 +12,9 @@ use super::distribution::Distribution;
 use super::interval::{Delivered, ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
 use super::ledger::Ledger;
 use super::metric::Metric;
+use super::numbers::Numbers;
 pub use super::rows::IterationEnd;
-use super::rows::{Effort, Row, Rows};
+use super::rows::{Effort, EndedIteration, Row, Rows};
 use super::sample::{Offset, Outcome, Sample, StepId};
 use super::summary::MeasuredWindow;
 
@@ -89,6 +90,7 @@ pub struct Recorder {
 struct Rotation {
     since: Offset,
     total: Ledger,
+    done: Numbers,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +100,8 @@ struct Shard {
     errors: BTreeMap<ErrorKey, ErrorRecord>,
     rows: Rows,
     ledger: Ledger,
+    /// Numbers of iterations that were done since the last rotation.
+    done: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -201,32 +205,33 @@ impl Recorder {
         self.shard().ledger.begin_iteration();
     }
 
-    /// An iteration that was begun has ended; [`Recorder::record_row`] says how long it took.
-    pub fn end_iteration(&self, end: IterationEnd) {
-        self.shard().ledger.end_iteration(end);
-    }
-
-    /// A row ended: an iteration, or one of those that a response carried.
-    pub fn record_row(&self, row: &Row<'_>) {
-        let phase = self.window.phase_of(row.due);
-        let inside = self.window.contains(row.done);
-        self.shard().rows.record(row, phase, inside);
-    }
-
-    /// What an iteration took, due at `due`, beside the rows of its responses, where no row is left to
-    /// count it with.
-    pub fn record_effort(&self, due: Offset, end: IterationEnd, effort: Effort) {
-        let phase = self.window.phase_of(due);
-        self.shard().rows.record_effort(phase, end, effort);
-    }
-
-    /// An iteration was due at `due`, stood for so many data rows, and is not begun.
-    pub fn drop_iteration(&self, due: Offset, rows: u64) {
-        self.end_iteration(IterationEnd::Dropped);
-        let (end, effort) = (IterationEnd::Dropped, Effort::default());
-        for _ in 0..rows {
-            self.record_row(&Row { end, due, done: due, effort, failure: None });
+    /// An iteration has ended, or was dropped. All that is counted for it comes into one cut: where
+    /// gander is killed, it is done and counted, or neither.
+    pub fn end_iteration(&self, ended: &EndedIteration<'_>) {
+        let mut shard = self.shard();
+        shard.ledger.end_iteration(ended.end);
+        if ended.end != IterationEnd::Cancelled {
+            shard.done.extend(ended.number);
         }
+        for row in &ended.rows {
+            let inside = self.window.contains(row.done);
+            shard.rows.record(row, self.window.phase_of(row.due), inside);
+        }
+        let phase = self.window.phase_of(ended.due);
+        shard.rows.record_effort(phase, ended.end, ended.effort);
+    }
+
+    /// An iteration with this number was due at `due`, stood for so many data rows, and is not begun.
+    pub fn drop_iteration(&self, number: Option<u64>, due: Offset, rows: u64) {
+        let (end, effort) = (IterationEnd::Dropped, Effort::default());
+        let row = |_| Row { end, due, done: due, effort, failure: None };
+        let rows = (0..rows).map(row).collect();
+        self.end_iteration(&EndedIteration { number, end, due, rows, effort });
+    }
+
+    /// Goes on at `since` where an earlier recorder of the same run was ended.
+    pub fn resume(&self, since: Offset, total: Ledger, done: Numbers) {
+        *lock(&self.rotation) = Rotation { since, total, done };
     }
 
     /// Everything recorded since the last rotation, as one consistent cut.
@@ -249,9 +254,13 @@ impl Recorder {
             ..Interval::default()
         };
         for shard in &mut taken {
+            shard.done.drain(..).for_each(|number| {
+                rotation.done.insert(number);
+            });
             shard.drain_into(&mut interval, &mut rotation.total);
         }
         interval.ledger = rotation.total;
+        interval.done = rotation.done.clone();
         rotation.since = now;
         *lock(&self.spares) = taken;
         interval

@@ -94,6 +94,21 @@ pub struct RowFailure<'a> {
     pub example: &'a str,
 }
 
+/// An iteration that has ended, or was dropped, and all that is counted for it.
+#[derive(Debug, Clone)]
+pub struct EndedIteration<'a> {
+    /// Its number among all iterations of the run; `None` where they are not numbered.
+    pub number: Option<u64>,
+    /// How it ended.
+    pub end: IterationEnd,
+    /// Intended start.
+    pub due: Offset,
+    /// Its rows: itself, or those that its responses carried.
+    pub rows: Vec<Row<'a>>,
+    /// What it took besides, where no row is left to count it with.
+    pub effort: Effort,
+}
+
 /// What rows took, as sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -19,6 +19,9 @@
 //! | `leaks` | for each resource of the target: verdict, and growth in units a second |
 //! | `profile` | `taken` (profiles: quality, functions, modules), `missing`, `waiting`; `null` where the run was not profiled. It stands last, and shares in it are from 0 to 1 |
 //! | `ledger` | totals of the whole run, `balances` |
+//! | `alerts` | a list of `name`, `severity` (`warning`, `critical`), `rule`, `measured`, `fired`: `yes`, `no` or `unknown`, of the whole run, and of a soak `windows`: `judged`, `not_judged`, `fired`, `first_s`, `last_s` |
+//! | `soak` | of a soak: `windows`, `drifts`, `resources` (verdicts on leaks), `returned`, `service`, `settled_seconds`; `null` otherwise |
+//! | `resumed` | where a run went on after a kill: a list of `at_s`, `resumed_at`, `away_s` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
 //!
 //! Figures: `count` (successes and failures due in the measured part), `ok`, `failed`,
@@ -39,12 +42,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::analysis::Assessment;
+use crate::analysis::alerts::AlertVerdict;
+use crate::analysis::{Assessment, Ruling};
 use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
-use crate::measure::sample::{Outcome, StepId};
+use crate::measure::sample::{Offset, Outcome, StepId};
 use crate::measure::summary::{Adjusted, Figures, Latency, Merged};
 use crate::plan::PlanRecord;
+use crate::store::entry::Resumed;
 use crate::store::run::Run;
 
 use super::resources::Resources;
@@ -107,6 +112,9 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
         },
         "rows": super::run::rows_json(run, assessment),
         "ledger": ledger(run),
+        "alerts": assessment.alerts.iter().map(alert).collect::<Vec<_>>(),
+        "soak": assessment.soak,
+        "resumed": run.resumed.iter().map(resumed).collect::<Vec<_>>(),
         "errors": errors(run),
     })
 }
@@ -289,6 +297,7 @@ fn ledger(run: &Run) -> Value {
         "dropped": ledger.dropped,
         "sent": ledger.sent,
         "in_flight": ledger.in_flight,
+        "lost": ledger.lost,
         "ended": ended,
         "iterations_started": ledger.iterations_started,
         "iterations_ok": ledger.iterations_ok,
@@ -296,7 +305,41 @@ fn ledger(run: &Run) -> Value {
         "iterations_failed": ledger.iterations_failed,
         "iterations_cancelled": ledger.iterations_cancelled,
         "iterations_dropped": ledger.iterations_dropped,
+        "iterations_lost": ledger.iterations_lost,
         "balances": ledger.check().is_ok(),
+    })
+}
+
+fn alert(alert: &AlertVerdict) -> Value {
+    let fired = match alert.ruling {
+        Ruling::Failed => "yes",
+        Ruling::Passed => "no",
+        Ruling::Unknown => "unknown",
+    };
+    let windows = alert.windows.map(|windows| {
+        json!({
+            "judged": windows.judged,
+            "not_judged": windows.not_judged,
+            "fired": windows.fired,
+            "first_s": windows.first.map(Offset::as_secs_f64),
+            "last_s": windows.last.map(Offset::as_secs_f64),
+        })
+    });
+    json!({
+        "name": alert.name,
+        "severity": alert.severity,
+        "rule": alert.rule,
+        "measured": alert.measured,
+        "fired": fired,
+        "windows": windows,
+    })
+}
+
+fn resumed(resumed: &Resumed) -> Value {
+    json!({
+        "at_s": resumed.at.as_secs_f64(),
+        "resumed_at": resumed.resumed_at,
+        "away_s": resumed.away_seconds,
     })
 }
 

@@ -13,6 +13,7 @@ mod provenance;
 pub mod resources;
 pub mod run;
 pub mod selftest;
+mod soak;
 pub mod sweep;
 pub mod terminal;
 pub mod timeline;

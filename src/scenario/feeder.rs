@@ -12,13 +12,18 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::data::{DataSet, Order, RowSource};
 use super::random::{Purpose, stream};
 use super::secret::Redactions;
+use crate::measure::numbers::Numbers;
 
 /// The name under which functions of templates find the [`Bindings`]; no template can write it.
 const ITSELF: &str = "@";
 
-/// Hands out rows; shared by all users of a run.
+/// Hands out rows, and numbers to iterations; shared by all users of a run.
 #[derive(Debug, Clone)]
-pub struct Feeder(Arc<[Scope]>);
+pub struct Feeder {
+    scopes: Arc<[Scope]>,
+    /// Numbers of iterations that an earlier part of the run has done.
+    done: Arc<Numbers>,
+}
 
 /// Hands out the rows of one scenario.
 #[derive(Clone)]
@@ -28,8 +33,8 @@ struct Shared {
     data: DataSet,
     seed: u64,
     cursors: Vec<Cursor>,
-    /// Iterations that took rows at their beginning.
-    batches: AtomicU64,
+    /// The number of the next iteration, unless that is done already.
+    next: AtomicU64,
 }
 
 /// How far a source was handed out, and the newest epoch's order where it is shuffled.
@@ -48,7 +53,17 @@ impl Feeder {
     /// A feeder of these data and of those that stand beside them, each a scope of its own.
     pub(super) fn new(data: &DataSet, seed: u64) -> Feeder {
         let all = std::iter::once(data).chain(&data.others);
-        Feeder(all.map(|data| Scope::new(data.clone(), seed)).collect())
+        let scopes = all.map(|data| Scope::new(data.clone(), seed)).collect();
+        Feeder { scopes, done: Arc::default() }
+    }
+
+    /// The same, of a run that goes on: what is done is not handed out again. Sources whose rows are
+    /// not what iterations are begin at their first row.
+    pub fn without(self, done: Numbers) -> Feeder {
+        for scope in self.scopes.iter() {
+            scope.0.next.store(done.first_missing(), Ordering::Relaxed);
+        }
+        Feeder { done: Arc::new(done), ..self }
     }
 
     /// What the templates of one iteration see. A row is taken from a source when a template first
@@ -62,17 +77,37 @@ impl Feeder {
     ///
     /// Where no user of the scenario has such a scope.
     pub fn iteration(&self, scope: u16, user: u32, iteration: u64) -> Inputs {
-        self.0[usize::from(scope)].iteration(user, iteration)
+        let number = self.number(scope);
+        self.scopes[usize::from(scope)].iteration(number, user, iteration)
     }
 
-    /// An iteration is not begun. Says how many data rows it stood for; they are not taken.
+    /// An iteration is not begun. Says its number, and how many data rows it stood for.
     ///
     /// # Panics
     ///
     /// As [`Feeder::iteration`].
-    pub fn drop_iteration(&self, scope: u16) -> u64 {
-        let scope = &self.0[usize::from(scope)];
-        scope.0.data.row_source.map_or(1, |source| scope.next_batch(source))
+    pub fn drop_iteration(&self, scope: u16) -> (Option<u64>, u64) {
+        let number = self.number(scope);
+        let scope = &self.scopes[usize::from(scope)];
+        let rows = scope.0.data.row_source.map_or(1, |source| scope.rows_of(source, number));
+        (self.numbered(number), rows)
+    }
+
+    /// The number of the iteration that begins.
+    fn number(&self, scope: u16) -> u64 {
+        let next = &self.scopes[usize::from(scope)].0.next;
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if !self.done.contains(number) {
+                return number;
+            }
+        }
+    }
+
+    /// A number that tells the iteration from all others of the run: not where several scenarios,
+    /// each with numbers of its own, run at once.
+    pub fn numbered(&self, number: u64) -> Option<u64> {
+        (self.scopes.len() == 1).then_some(number)
     }
 }
 
@@ -83,38 +118,57 @@ impl Scope {
             shuffled: RwLock::new(Shuffled { epoch: u64::MAX, order: Arc::from([]) }),
         };
         let cursors = (0..data.sources.len()).map(cursor).collect();
-        Scope(Arc::new(Shared { data, seed, cursors, batches: AtomicU64::new(0) }))
+        Scope(Arc::new(Shared { data, seed, cursors, next: AtomicU64::new(0) }))
     }
 
-    fn iteration(&self, user: u32, iteration: u64) -> Inputs {
+    fn iteration(&self, place: u64, user: u32, iteration: u64) -> Inputs {
         let data = &self.0.data;
         let rows: Box<[OnceLock<Value>]> = data.sources.iter().map(|_| OnceLock::new()).collect();
         let mut generator = stream(self.0.seed, user, iteration, Purpose::Template);
-        let batch = data.row_source.map(|source| self.batch(source, &mut generator));
+        let batch = data.row_source.map(|source| self.batch(source, place, &mut generator));
         if let (Some(RowSource { index, batch: None, .. }), Some([row])) =
             (data.row_source, batch.as_deref())
         {
             rows[index].get_or_init(|| row.clone());
         }
         let (feeder, generator) = (self.clone(), Mutex::new(generator));
-        let iteration = Iteration { feeder, user, number: iteration, generator, rows, batch };
+        let iteration =
+            Iteration { feeder, place, user, number: iteration, generator, rows, batch };
         Inputs(Arc::new(Bindings::new(iteration)))
     }
 
-    /// The rows of one iteration.
-    fn batch(&self, source: RowSource, generator: &mut Xoshiro256PlusPlus) -> Vec<Value> {
-        self.take(source.index, self.next_batch(source) as usize, generator)
+    /// The rows of the iteration with this number: the same in a run that goes on.
+    fn batch(
+        &self,
+        source: RowSource,
+        number: u64,
+        generator: &mut Xoshiro256PlusPlus,
+    ) -> Vec<Value> {
+        let first = number.saturating_mul(self.0.data.rows_at_once(source));
+        self.rows(source.index, first, self.rows_of(source, number), generator)
     }
 
-    /// Rows of the next iteration: a whole batch, or what the limit leaves of it.
-    fn next_batch(&self, source: RowSource) -> u64 {
+    /// Rows of the iteration with this number: a whole batch, or what the limit leaves of it.
+    fn rows_of(&self, source: RowSource, number: u64) -> u64 {
         let whole = self.0.data.rows_at_once(source);
-        let before = self.0.batches.fetch_add(1, Ordering::Relaxed).saturating_mul(whole);
+        let before = number.saturating_mul(whole);
         source.limit.map_or(whole, |limit| limit.saturating_sub(before).min(whole))
     }
 
     /// The next `count` rows of a source.
-    fn take(&self, source: usize, count: usize, generator: &mut Xoshiro256PlusPlus) -> Vec<Value> {
+    fn take(&self, source: usize, count: u64, generator: &mut Xoshiro256PlusPlus) -> Vec<Value> {
+        let first = self.0.cursors[source].taken.fetch_add(count, Ordering::Relaxed);
+        self.rows(source, first, count, generator)
+    }
+
+    /// So many rows of a source, from number `first` on, as if it had no end.
+    fn rows(
+        &self,
+        source: usize,
+        first: u64,
+        count: u64,
+        generator: &mut Xoshiro256PlusPlus,
+    ) -> Vec<Value> {
         let rows = &self.0.data.sources[source].rows;
         let order = self.0.data.sources[source].order;
         if order == Order::Random {
@@ -122,8 +176,6 @@ impl Scope {
                 .map(|_| rows[generator.random_range(0..rows.len())].clone())
                 .collect();
         }
-        let taken = &self.0.cursors[source].taken;
-        let first = taken.fetch_add(count as u64, Ordering::Relaxed);
         let length = rows.len() as u64;
         let row = |number: u64| {
             let place = (number % length) as usize;
@@ -132,7 +184,7 @@ impl Scope {
                 Order::Next | Order::Random => place,
             }
         };
-        (first..first + count as u64).map(|number| rows[row(number)].clone()).collect()
+        (first..first + count).map(|number| rows[row(number)].clone()).collect()
     }
 
     /// The order of one epoch: a pure function of seed, source and epoch, of which the newest is
@@ -173,6 +225,11 @@ impl Inputs {
         Value::from_dyn_object(Arc::clone(&self.0))
     }
 
+    /// The number of the iteration among those of its scenario, in the order in which they begin.
+    pub fn place(&self) -> u64 {
+        self.0.iteration.place
+    }
+
     /// Data rows that the iteration stands for: those of its batch, and 1 where it has none.
     pub fn row_count(&self) -> u64 {
         self.0.iteration.batch.as_ref().map_or(1, |batch| batch.len() as u64)
@@ -198,6 +255,8 @@ pub(super) struct Bindings {
 /// What all steps of an iteration share.
 struct Iteration {
     feeder: Scope,
+    /// Its number among those of the scenario.
+    place: u64,
     user: u32,
     number: u64,
     generator: Mutex<Xoshiro256PlusPlus>,
@@ -265,7 +324,7 @@ impl Bindings {
 
     /// The next `count` rows of a source.
     pub fn draw(&self, source: usize, count: usize) -> Vec<Value> {
-        self.iteration.feeder.take(source, count, &mut self.generator())
+        self.iteration.feeder.take(source, count as u64, &mut self.generator())
     }
 
     /// The random numbers for templates.

@@ -61,6 +61,9 @@ pub struct ScenarioFile {
     /// What must hold for the run to pass.
     #[serde(default)]
     pub slo: Vec<SloFile>,
+    /// What is to be told where it is so.
+    #[serde(default)]
+    pub alert: Vec<At<AlertFile>>,
     /// What `--variant NAME` lays over all of this: keys with dots, elements of lists by their
     /// `name`, as in `step.query.concurrency = 1`. A table merges into the table that stands there,
     /// key by key; any other value, a list too, takes the place of what stands there.
@@ -189,8 +192,21 @@ pub struct SloFile {
     /// mean, min, max; of the response time, or of what stands before: service, first-byte, ttft,
     /// first-reasoning, inter-chunk, tpot, row (as in `"ttft p95 < 200ms"`). Per second: rps, rows,
     /// goodput, tokens (as in `"rps > 30"`). Shares: failures, failed rows, good (as in
-    /// `"failures < 1%"`).
+    /// `"failures < 1%"`). Of times also multiples (`"p99 <= 2x p50"`); of the target `"rss growth
+    /// <= 100MB/h"`.
     pub rule: At<String>,
+}
+
+/// An alert: it fires where a rule is true, and says so.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlertFile {
+    /// Name, unique in the scenario.
+    pub name: Option<At<String>>,
+    /// When to warn, as `"p95 > 45s"`: written as the rules of `[[slo]]` are.
+    pub warn: Option<At<String>>,
+    /// When the run has failed, as `"p95 > 90s"`.
+    pub critical: Option<At<String>>,
 }
 
 /// What a response must be.

@@ -17,7 +17,7 @@ use super::json_path::JsonPath;
 use super::price::Prices;
 use super::random::weighted;
 use super::secret::Redactions;
-use super::slo::Slo;
+use super::slo::{Alert, Slo};
 use super::stream::StreamRules;
 use super::template::StepTemplate;
 
@@ -38,6 +38,8 @@ pub struct Scenario {
     pub data: DataSet,
     /// What must hold.
     pub slos: Vec<Slo>,
+    /// What is to be told where it is so.
+    pub alerts: Vec<Alert>,
     /// Load to use where the command line names none.
     pub load: DefaultLoad,
     /// The data source of which an iteration is one row, where iterations are counted as rows.

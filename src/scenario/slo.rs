@@ -1,5 +1,5 @@
 //! Rules that must hold for a run to pass: `predict: p95 < 200ms`, `chat: ttft p99 < 300ms`,
-//! `failures < 1%`, `rows > 10`.
+//! `failures < 1%`, `rows > 10`. And alerts, which fire where such a rule is true.
 
 use std::fmt;
 use std::ops::Range;
@@ -83,11 +83,13 @@ pub enum Measure {
     Good,
     /// Output tokens per second.
     Tokens,
+    /// Growth of the target's resident memory.
+    RssGrowth,
 }
 
 impl Measure {
     /// Names besides those of percentiles.
-    const NAMED: [(&'static str, Measure); 10] = [
+    const NAMED: [(&'static str, Measure); 11] = [
         ("mean", Measure::Mean),
         ("min", Measure::Min),
         ("max", Measure::Max),
@@ -98,12 +100,18 @@ impl Measure {
         ("goodput", Measure::Goodput),
         ("good", Measure::Good),
         ("tokens", Measure::Tokens),
+        ("rss growth", Measure::RssGrowth),
     ];
     const PERCENTILES: [&'static str; 5] = ["p50", "p90", "p95", "p99", "p99.9"];
 
     /// Whether it is of a time.
     fn is_of_a_time(self) -> bool {
         matches!(self, Measure::Percentile(_) | Measure::Mean | Measure::Min | Measure::Max)
+    }
+
+    /// Whether it is of the target as a whole.
+    fn is_of_the_target(self) -> bool {
+        self == Measure::RssGrowth
     }
 
     /// Whether it is of rows, which belong to no step.
@@ -219,6 +227,10 @@ pub enum Bound {
     PerSecond(f64),
     /// Of a share: 0.01 is one percent.
     Share(f64),
+    /// Of growth, in bytes an hour.
+    BytesPerHour(f64),
+    /// Of a time: so many times another figure of the same times.
+    Times(f64, Measure),
 }
 
 impl fmt::Display for Bound {
@@ -226,8 +238,75 @@ impl fmt::Display for Bound {
         match self {
             Bound::Time(time) => f.write_str(&show_duration(*time)),
             Bound::PerSecond(rate) => write!(f, "{rate}"),
+            Bound::BytesPerHour(bytes) => write!(f, "{}MB/h", bytes / 1e6),
+            Bound::Times(factor, of) => write!(f, "{factor}x {of}"),
             // Percent of a decimal number is written back as it was: 0.1% and not 0.10000000000000001%.
             Bound::Share(share) => write!(f, "{}%", (share * 1e14).round() / 1e12),
+        }
+    }
+}
+
+/// Something that is to be told where it is so: in an alert a rule says what is wrong, not what is
+/// right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Name, unique in the scenario.
+    pub name: String,
+    /// When to warn.
+    pub warn: Option<Slo>,
+    /// When the run has failed.
+    pub critical: Option<Slo>,
+}
+
+impl Alert {
+    /// What a soak warns of where its scenario has no alerts: more than one row in twenty fails, the
+    /// slowest percent takes twice as long as the median, memory grows by 100 MB an hour.
+    pub fn defaults() -> Vec<Alert> {
+        let rule = |measure, bound, text: &str| Slo {
+            step: None,
+            of: Timed::ResponseTime,
+            measure,
+            operator: Operator::Above,
+            bound,
+            text: text.to_owned(),
+        };
+        let twice = Bound::Times(2.0, Measure::Percentile(50.0));
+        let rules = [
+            ("row errors", rule(Measure::FailedRows, Bound::Share(0.05), "failed rows > 5%")),
+            ("tail latency", rule(Measure::Percentile(99.0), twice, "p99 > 2x p50")),
+            ("memory", rule(Measure::RssGrowth, Bound::BytesPerHour(1e8), "rss growth > 100MB/h")),
+        ];
+        let alert = |(name, warn): (&str, Slo)| Alert {
+            name: name.to_owned(),
+            warn: Some(warn),
+            critical: None,
+        };
+        rules.into_iter().map(alert).collect()
+    }
+
+    /// Its rules, the worse one first.
+    pub fn rules(&self) -> impl Iterator<Item = (Severity, &Slo)> {
+        let critical = self.critical.iter().map(|rule| (Severity::Critical, rule));
+        critical.chain(self.warn.iter().map(|rule| (Severity::Warning, rule)))
+    }
+}
+
+/// How bad it is that an alert fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Someone should look.
+    Warning,
+    /// The run has failed.
+    Critical,
+}
+
+impl Severity {
+    /// As in files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
         }
     }
 }
@@ -299,6 +378,10 @@ impl Slo {
             let message = "rows are of whole iterations, and of no step".to_owned();
             return Err(wrong(subject, message, format!("expected `{metric}` alone")));
         }
+        if step.is_some() && measure.is_of_the_target() {
+            let message = "memory is of the target, and of no step".to_owned();
+            return Err(wrong(subject, message, format!("expected `{metric}` alone")));
+        }
         let bound = parse_bound(measure, bound_text).map_err(|label| {
             wrong(bound_text, format!("`{bound_text}` is not a bound for {measure}"), label)
         })?;
@@ -331,8 +414,21 @@ fn parse_bound(measure: Measure, text: &str) -> Result<Bound, String> {
             .filter(|percent| *percent <= 100.0)
             .map(|percent| Bound::Share(percent / 100.0))
             .ok_or_else(|| "expected a share such as `1%`".to_owned()),
-        _ => parse_duration(text)
-            .map(Bound::Time)
-            .map_err(|_| "expected a time such as `200ms`".to_owned()),
+        Measure::RssGrowth => {
+            const UNITS: [(&str, f64); 3] = [("kB/h", 1e3), ("MB/h", 1e6), ("GB/h", 1e9)];
+            let read =
+                |(unit, bytes): &(&str, f64)| Some(number(text.strip_suffix(unit)?)? * bytes);
+            let bytes = UNITS.iter().find_map(read);
+            bytes.map(Bound::BytesPerHour).ok_or_else(|| "expected `100MB/h`".to_owned())
+        }
+        _ => match text.split_once("x ") {
+            Some((factor, of)) => number(factor)
+                .zip(Measure::parse(of.trim()).ok().filter(|of| of.is_of_a_time()))
+                .map(|(factor, of)| Bound::Times(factor, of))
+                .ok_or_else(|| "expected a multiple such as `2x p50`".to_owned()),
+            None => parse_duration(text)
+                .map(Bound::Time)
+                .map_err(|_| "expected a time such as `200ms`, or `2x p50`".to_owned()),
+        },
     }
 }

@@ -77,6 +77,11 @@ impl Scenario {
                 self.slos.push(slo);
             }
         }
+        for mut alert in part.alerts {
+            let rules = alert.warn.iter_mut().chain(&mut alert.critical);
+            rules.for_each(|rule| rule.step.iter_mut().for_each(moved));
+            self.alerts.push(alert);
+        }
         self.data.others.push(part.data);
         self.budget = one_budget(self.budget, part.budget)?;
         self.prices.add(part.prices)?;
@@ -109,6 +114,11 @@ fn prefixed(mut part: Scenario) -> Scenario {
     part.users.iter_mut().for_each(|user| prefix(&mut user.name));
     part.steps.iter_mut().for_each(|step| prefix(&mut step.name));
     part.slos.iter_mut().filter(|slo| slo.step.is_some()).for_each(|slo| prefix(&mut slo.text));
+    for alert in &mut part.alerts {
+        prefix(&mut alert.name);
+        let rules = alert.warn.iter_mut().chain(&mut alert.critical);
+        rules.filter(|rule| rule.step.is_some()).for_each(|rule| prefix(&mut rule.text));
+    }
     part.variant.iter_mut().for_each(prefix);
     part.settings.iter_mut().for_each(prefix);
     part.variants.iter_mut().for_each(prefix);

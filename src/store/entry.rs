@@ -6,11 +6,12 @@ use crate::measure::distribution::{Damaged, EncodedDistribution};
 use crate::measure::interval::{Delivered, ErrorKey, ErrorRecord, Interval, Key, Phase, Traffic};
 use crate::measure::ledger::Ledger;
 use crate::measure::metric::Metric;
+use crate::measure::numbers::Numbers;
 use crate::measure::resource::ResourceSample;
 use crate::measure::rows::StoredRows;
 use crate::measure::sample::{Offset, Outcome, StepId};
 use crate::measure::summary::MeasuredWindow;
-use crate::plan::{PlanRecord, Stop};
+use crate::plan::{PlanRecord, Stop, TargetRecord};
 
 /// Version of the journal's form. A reader refuses later ones and reads all earlier ones.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -27,7 +28,11 @@ pub enum Entry {
     Resource(Box<ResourceSample>),
     /// Something a reader should know.
     Event(Event),
-    /// The last line of a run that was not killed.
+    /// The run goes on after it was killed or interrupted; offsets too, as if no time had passed.
+    Resumed(Resumed),
+    /// The target some time after the load.
+    Settled(Settled),
+    /// The last line of a run that was not killed, unless it was resumed.
     End(End),
 }
 
@@ -72,6 +77,41 @@ pub struct Event {
     pub text: String,
 }
 
+/// How a run went on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Where the records go on.
+    pub at: Offset,
+    /// Wall-clock time, with zone.
+    pub resumed_at: String,
+    /// Time from the last record to this one, in seconds, as far as the file's time of change tells.
+    pub away_seconds: Option<f64>,
+    /// The target from here on.
+    pub target: TargetRecord,
+}
+
+/// What the target had open some time after the load had ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    /// End of the load: nothing was in flight any more, and gander closed its connections.
+    pub load_ended: Offset,
+    /// When it was looked at.
+    pub at: Offset,
+    /// What a reference service that gander started knows of it.
+    pub service: Option<ServiceSockets>,
+}
+
+/// Connections as a reference service counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSockets {
+    /// Connections that it accepted in its whole life.
+    pub accepted: u64,
+    /// Open ones, that of the one who asks not counted.
+    pub open: u64,
+    /// Clients that it made in its whole life for calls to the service behind it.
+    pub upstream_clients: u64,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct End {
@@ -114,6 +154,9 @@ pub struct StoredInterval {
     pub rows: StoredRows,
     /// Totals of the run up to `end`.
     pub ledger: Ledger,
+    /// Numbers of the iterations that are done at `end`; `None` in records of earlier versions.
+    #[serde(default)]
+    pub done: Option<Numbers>,
 }
 
 impl From<&Interval> for StoredInterval {
@@ -138,6 +181,7 @@ impl From<&Interval> for StoredInterval {
             errors: interval.errors.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             rows: (&interval.rows).into(),
             ledger: interval.ledger,
+            done: Some(interval.done.clone()),
         }
     }
 }
@@ -152,6 +196,24 @@ impl StoredInterval {
     pub fn times(&self, metric: Metric) -> impl Iterator<Item = (&Key, &EncodedDistribution)> {
         let all = self.distributions.iter().map(|(key, stored)| (key, stored));
         all.filter(move |(key, _)| key.metric == metric)
+    }
+
+    /// The same without its histograms of requests.
+    pub fn without_times(&self) -> StoredInterval {
+        StoredInterval {
+            start: self.start,
+            end: self.end,
+            users: self.users,
+            window: self.window,
+            distributions: Vec::new(),
+            traffic: Vec::new(),
+            completed: self.completed.clone(),
+            delivered: Vec::new(),
+            errors: Vec::new(),
+            rows: self.rows.clone(),
+            ledger: self.ledger,
+            done: None,
+        }
     }
 
     /// Back to the interval.
@@ -173,6 +235,7 @@ impl StoredInterval {
             errors: self.errors.iter().cloned().collect(),
             rows: self.rows.decode()?,
             ledger: self.ledger,
+            done: self.done.clone().unwrap_or_default(),
         })
     }
 }

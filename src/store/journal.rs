@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -38,14 +39,32 @@ impl Journal {
             .mode(0o600)
             .open(&path)
             .map_err(Error::storage(format!("cannot create {}", path.display())))?;
-        // A file system without locks must not keep anyone from measuring.
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS) => {}
-            Err(e) => {
-                return Err(Error::storage(format!("cannot lock {}", path.display()))(e.into()));
-            }
-        }
+        lock(&file, folder)?;
         Ok(Journal { file, path })
+    }
+
+    /// Locks the journal of a run that is to go on, and reads it. A torn line at its end is cut off;
+    /// the rest stays as it is, byte for byte. Says how long ago it was last written, where the file
+    /// system tells.
+    pub fn reopen(folder: &Path) -> Result<(Run, Journal, Option<Duration>), Error> {
+        let path = folder.join(FILE_NAME);
+        let cannot = || Error::storage(format!("cannot open {}", path.display()));
+        let options = OpenOptions::new().read(true).append(true).open(&path);
+        let file = options.map_err(|error| unreadable(folder, error))?;
+        lock(&file, folder)?;
+        let written = file.metadata().and_then(|found| found.modified()).ok();
+        let away = written.and_then(|moment| moment.elapsed().ok());
+        let (run, whole) = read_from(&file, folder)?;
+        if run.lost_lines > 1 {
+            return Err(Error::BadInput(format!(
+                "{} is damaged in the middle: {} lines cannot be read; a run goes on only from whole \
+                 records; see `gander report` for what is left of it",
+                path.display(),
+                run.lost_lines
+            )));
+        }
+        file.set_len(whole).map_err(cannot())?;
+        Ok((run, Journal { file, path }, away))
     }
 
     /// Appends `entry`: after this returns, a killed process does not lose it.
@@ -71,21 +90,43 @@ impl Journal {
     }
 }
 
+/// A file system without locks must not keep anyone from measuring.
+fn lock(file: &File, folder: &Path) -> Result<(), Error> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(being_written(folder)),
+        Err(e) => Err(Error::storage(format!("cannot lock {}", folder.display()))(e.into())),
+    }
+}
+
+fn being_written(folder: &Path) -> Error {
+    Error::BadInput(format!(
+        "{} is being written by a running gander; try again when that run has ended",
+        folder.display()
+    ))
+}
+
+fn unreadable(folder: &Path, error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Error::BadInput(format!(
+            "{} is not a run folder: it has no {FILE_NAME}; run folders lie below reports/",
+            folder.display()
+        )),
+        _ => Error::storage(format!("cannot read {}", folder.join(FILE_NAME).display()))(error),
+    }
+}
+
 /// Reads the journal of `folder`. A torn or damaged end is left out and counted.
 pub fn read(folder: &Path) -> Result<Run, Error> {
-    let path = folder.join(FILE_NAME);
-    let file = File::open(&path).map_err(|e| {
-        if e.kind() == std::io::ErrorKind::NotFound {
-            Error::BadInput(format!(
-                "{} is not a run folder: it has no {FILE_NAME}; run folders lie below reports/",
-                folder.display()
-            ))
-        } else {
-            Error::storage(format!("cannot read {}", path.display()))(e)
-        }
-    })?;
+    let file = File::open(folder.join(FILE_NAME)).map_err(|error| unreadable(folder, error))?;
     refuse_if_being_written(&file, folder)?;
-    let mut lines = Lines { reader: BufReader::new(file), number: 0 };
+    read_from(&file, folder).map(|(run, _)| run)
+}
+
+/// The run, and how many bytes of the file are whole lines of it.
+fn read_from(file: &File, folder: &Path) -> Result<(Run, u64), Error> {
+    let path = folder.join(FILE_NAME);
+    let mut lines = Lines { reader: BufReader::new(file), whole: 0 };
     let start = match lines.next_entry() {
         Some(Ok(Entry::Start(start))) => *start,
         _ => return Err(damaged_start(&path)),
@@ -104,6 +145,8 @@ pub fn read(folder: &Path) -> Result<Run, Error> {
         intervals: Vec::new(),
         resources: Vec::new(),
         events: Vec::new(),
+        resumed: Vec::new(),
+        settled: None,
         end: None,
         lost_lines: 0,
     };
@@ -116,15 +159,12 @@ pub fn read(folder: &Path) -> Result<Run, Error> {
             }
         }
     }
-    Ok(run)
+    Ok((run, lines.whole))
 }
 
 fn refuse_if_being_written(file: &File, folder: &Path) -> Result<(), Error> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
-        Err(Errno::WOULDBLOCK) => Err(Error::BadInput(format!(
-            "{} is being written by a running gander; try again when that run has ended",
-            folder.display()
-        ))),
+        Err(Errno::WOULDBLOCK) => Err(being_written(folder)),
         // A file system without locks must not keep anyone from reading.
         _ => Ok(()),
     }
@@ -145,6 +185,12 @@ fn add(run: &mut Run, entry: Entry) {
         Entry::Interval(interval) => run.intervals.push(*interval),
         Entry::Resource(sample) => run.resources.push(*sample),
         Entry::Event(event) => run.events.push(event),
+        Entry::Resumed(resumed) => {
+            run.end = None;
+            run.settled = None;
+            run.resumed.push(resumed);
+        }
+        Entry::Settled(settled) => run.settled = Some(settled),
         Entry::End(end) => run.end = Some(end),
     }
 }
@@ -152,18 +198,22 @@ fn add(run: &mut Run, entry: Entry) {
 /// A line whose checksum or form is wrong.
 struct Torn;
 
-struct Lines {
-    reader: BufReader<File>,
-    number: usize,
+struct Lines<'a> {
+    reader: BufReader<&'a File>,
+    /// Bytes of the whole lines so far.
+    whole: u64,
 }
 
-impl Lines {
+impl Lines<'_> {
     fn next_entry(&mut self) -> Option<Result<Entry, Torn>> {
         let mut line = Vec::new();
-        self.number += 1;
         match self.reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
             Ok(0) => None,
-            Ok(_) => Some(parse(&line).ok_or(Torn)),
+            Ok(bytes) => {
+                let entry = parse(&line).ok_or(Torn);
+                self.whole += if entry.is_ok() { bytes as u64 } else { 0 };
+                Some(entry)
+            }
             Err(_) => Some(Err(Torn)),
         }
     }

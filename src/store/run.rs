@@ -1,13 +1,16 @@
 //! A run as read back from its folder: everything that analysis and reports are made from.
 
+use std::borrow::Cow;
+
 use crate::measure::distribution::Damaged;
 use crate::measure::interval::{ErrorKey, ErrorRecord, Interval};
 use crate::measure::ledger::Ledger;
+use crate::measure::numbers::Numbers;
 use crate::measure::resource::{Observed, ResourceSample};
-use crate::measure::sample::Tokens;
+use crate::measure::sample::{Offset, Tokens};
 use crate::measure::summary::{MeasuredWindow, Merged, Summary};
 
-use super::entry::{End, Event, Start, StoredInterval};
+use super::entry::{End, Event, Resumed, Settled, Start, StoredInterval};
 
 /// Everything recorded in a run.
 #[derive(Debug, Clone)]
@@ -20,6 +23,10 @@ pub struct Run {
     pub resources: Vec<ResourceSample>,
     /// What a reader should know.
     pub events: Vec<Event>,
+    /// Where it went on after it was killed or interrupted, in order.
+    pub resumed: Vec<Resumed>,
+    /// The target some time after the load; `None` where it was not looked at then.
+    pub settled: Option<Settled>,
     /// How it ended; `None` where the run was killed.
     pub end: Option<End>,
     /// Damaged or torn lines at the end of the journal that were left out.
@@ -69,6 +76,45 @@ impl Run {
             sum += traffic.tokens;
         }
         sum
+    }
+
+    /// When the first user started, or the first arrival could come; `None` where the records end
+    /// before.
+    pub fn began(&self) -> Option<Offset> {
+        let start = self.intervals.last()?.window.start;
+        let warm_up = Offset::from(self.start.plan.load.warm_up());
+        (start < Offset::NEVER).then(|| Offset(start.0.saturating_sub(warm_up.0)))
+    }
+
+    /// Iterations that are done: they ended by themselves, or were dropped.
+    pub fn done(&self) -> Numbers {
+        self.intervals.last().and_then(|last| last.done.clone()).unwrap_or_default()
+    }
+
+    /// The part since which the target is one process: all of it, but for a run that went on with a
+    /// target that was started again. Without the histograms.
+    pub fn of_one_target(&self) -> Cow<'_, Run> {
+        let before = [&self.start.plan.target].into_iter();
+        let targets = before.chain(self.resumed.iter().map(|resumed| &resumed.target));
+        let changes = targets.zip(&self.resumed).filter(|(was, resumed)| **was != resumed.target);
+        let Some(since) = changes.last().map(|(_, resumed)| resumed.at) else {
+            return Cow::Borrowed(self);
+        };
+        let window = MeasuredWindow { start: self.window().start.max(since), ..self.window() };
+        let inside = self.intervals.iter().filter(|interval| interval.start >= since);
+        let intervals =
+            inside.map(|interval| StoredInterval { window, ..interval.without_times() });
+        let looks = self.resources.iter().filter(|look| look.at >= since);
+        Cow::Owned(Run {
+            start: self.start.clone(),
+            intervals: intervals.collect(),
+            resources: looks.copied().collect(),
+            events: Vec::new(),
+            resumed: Vec::new(),
+            settled: self.settled.clone(),
+            end: self.end.clone().map(|end| End { window, ..end }),
+            lost_lines: self.lost_lines,
+        })
     }
 
     /// All errors of the whole run, by class.

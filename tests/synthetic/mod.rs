@@ -8,6 +8,7 @@ use std::time::Duration;
 use gander::analysis::{Assessment, Ruling, Verdict};
 use gander::measure::recorder::{IterationEnd, Recorder, Why, Window};
 use gander::measure::resource::{Observed, ResourceSample};
+use gander::measure::rows::{Effort, EndedIteration};
 use gander::measure::sample::{Bytes, Offset, Outcome, Sample, StepId, StreamTimes, Tokens};
 use gander::measure::summary::MeasuredWindow;
 use gander::measure::validity::Validity;
@@ -186,17 +187,19 @@ impl Scene {
                 });
                 if begins && sample.outcome == Outcome::Dropped {
                     recorder.drop_request(sample, why);
-                    recorder.drop_iteration(sample.scheduled, 0);
+                    recorder.drop_iteration(None, sample.scheduled, 0);
                 } else if begins {
                     recorder.begin_iteration();
                     in_flight[index] = Some(recorder.begin());
                 } else if let Some(guard) = in_flight[index].take() {
                     guard.finish(sample, why);
                     let is_ok = sample.outcome.is_success();
-                    recorder.end_iteration(if is_ok {
-                        IterationEnd::Ok
-                    } else {
-                        IterationEnd::Failed
+                    recorder.end_iteration(&EndedIteration {
+                        number: None,
+                        end: if is_ok { IterationEnd::Ok } else { IterationEnd::Failed },
+                        due: sample.scheduled,
+                        rows: Vec::new(),
+                        effort: Effort::default(),
                     });
                 }
             }
@@ -226,6 +229,8 @@ impl Scene {
             }),
             intervals,
             lost_lines: usize::from(self.stop.is_none()),
+            resumed: Vec::new(),
+            settled: None,
         }
     }
 
@@ -299,6 +304,7 @@ impl Scene {
                     })
                     .collect(),
                 slos: vec![],
+                alerts: vec![],
                 load: match &self.open {
                     Some(load) => LoadModel::Open(load.clone()),
                     None => LoadModel::Closed(ClosedLoad {
@@ -362,6 +368,8 @@ pub fn assess(run: &Run, reasons: &[&str], verdicts: &[(&str, &str, Ruling)]) ->
                 ruling: *ruling,
             })
             .collect(),
+        alerts: Vec::new(),
+        soak: None,
     }
 }
 

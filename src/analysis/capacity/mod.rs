@@ -66,7 +66,7 @@ impl Point {
     pub fn of(record: PointRecord, until: &[Slo], run: &Run, assessment: &Assessment) -> Point {
         let total = &assessment.summary.total;
         let latency = total.latency(Metric::ResponseTime);
-        let verdicts = verdicts::of(until, &assessment.merged, &assessment.summary);
+        let verdicts = verdicts::of(until, &assessment.evidence(run));
         let undecided: Vec<String> =
             assessment.verdicts.iter().map(|v| format!("{}: {}", v.rule, v.measured)).collect();
         let reasons = &assessment.validity.reasons;

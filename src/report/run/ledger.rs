@@ -22,6 +22,10 @@ pub fn ledger(source: &Source<'_>, notes: &mut Notes) -> Section {
     row("dropped", format::count(ledger.dropped), "due and never sent");
     row("sent", format::count(ledger.sent), "sent, or at least tried");
     row("ended", format::count(ledger.ended_total()), "with any outcome");
+    if ledger.lost > 0 {
+        let meaning = "in flight when gander was killed: how they ended is not known";
+        row("lost", format::count(ledger.lost), meaning);
+    }
     row("in flight", ledger.in_flight.to_string(), "sent and not ended when the records end");
     if let Ok(timeline) = &source.timeline {
         for (phase, name) in [
@@ -45,6 +49,10 @@ pub fn ledger(source: &Source<'_>, notes: &mut Notes) -> Section {
     if ledger.iterations_dropped > 0 {
         let dropped = format::count(ledger.iterations_dropped);
         row("iterations dropped", dropped, "due and never begun: no place in flight");
+    }
+    if ledger.iterations_lost > 0 {
+        let lost = format::count(ledger.iterations_lost);
+        row("iterations lost", lost, "under way when gander was killed, and done again");
     }
     if let Some(under_way) = ledger.iterations_under_way.filter(|under_way| *under_way != 0) {
         let meaning = "begun and not ended when the records end";

@@ -1,5 +1,6 @@
 //! The report of one run.
 
+mod alerts;
 mod charts;
 mod context;
 mod latency;
@@ -28,6 +29,7 @@ use crate::store::run::Run;
 use super::format;
 use super::model::{Block, Report, Text, Tone};
 use super::resources::Resources;
+use super::soak;
 use super::timeline::Timeline;
 use notes::Notes;
 
@@ -49,6 +51,7 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         context::provenance(&source),
         context::configuration(&source),
         overview::verdicts(&source),
+        alerts::alerts(&source),
         rows::rows(&source, &mut notes),
         latency::endpoints(&source, &mut notes),
         latency::adjusted(&source, &mut notes),
@@ -63,6 +66,13 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         ledger::ledger(&source, &mut notes),
         ledger::validity(&source),
     ];
+    let mut sections = sections;
+    if let Some(found) = &assessment.soak {
+        // After the verdicts: what a soak was made for.
+        let after = sections.iter().position(|section| section.title == alerts::TITLE);
+        let at = after.map_or(0, |at| at + 1);
+        sections.splice(at..at, soak::sections(run, found));
+    }
     let mut report = Report {
         title: overview::title(&source),
         subtitle: overview::subtitle(&source),

@@ -7,7 +7,7 @@ use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
 use crate::measure::sample::Outcome;
 use crate::measure::summary::Latency;
-use crate::plan::Stop;
+use crate::plan::{Purpose, Stop};
 use crate::report::format;
 use crate::report::model::{Block, Column, Section, Table, Text, Tone};
 use crate::schedule::{LoadModel, OpenLoad};
@@ -16,7 +16,11 @@ use super::{Source, load};
 
 /// The title says it where a run is not valid or not whole.
 pub fn title(source: &Source<'_>) -> String {
-    let title = format!("Load run: {}", source.plan().scenario);
+    let what = match source.plan().purpose {
+        Purpose::Soak => "Soak",
+        Purpose::Load | Purpose::Profile => "Load run",
+    };
+    let title = format!("{what}: {}", source.plan().scenario);
     match source.flag() {
         Some(flag) => format!("{title} ({flag})"),
         None => title,

@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod names;
 mod response;
+mod rules;
 mod service;
 mod step;
 
@@ -31,11 +32,10 @@ use crate::scenario::data::DataSet;
 use crate::scenario::digest::digest;
 use crate::scenario::embedded::{Found, Place};
 use crate::scenario::errors::{Diagnostic, ScenarioError, Source, Spot};
-use crate::scenario::file::{ScenarioFile, SloFile, StepFile, TransactionFile, UserFile};
+use crate::scenario::file::{ScenarioFile, StepFile, TransactionFile, UserFile};
 use crate::scenario::model::{Scenario, Step, Think, Transaction, User};
 use crate::scenario::overlay::{Layered, Overlay};
 use crate::scenario::secret::Variables;
-use crate::scenario::slo::Slo;
 use crate::scenario::written::At;
 
 use crate::scenario::position;
@@ -139,6 +139,7 @@ impl<'a> Checker<'a> {
         let common = self.headers(file.headers);
         let users = self.users(file.step, file.think, file.user, &common);
         let slos = self.slos(file.slo);
+        let alerts = self.alerts(file.alert);
         let prices = self.prices(file.price);
         let budget = file.budget.map(|budget| self.budget(budget, &prices)).unwrap_or_default();
         self.data = self.data.with_variables(&self.variables);
@@ -163,6 +164,7 @@ impl<'a> Checker<'a> {
             digest: digest(&users, &self.steps, &self.data),
             users,
             slos,
+            alerts,
             load,
             steps: self.steps,
             rows: rows.map(|rows| self.data.sources()[rows.index].name.clone()),
@@ -376,23 +378,5 @@ impl<'a> Checker<'a> {
             return None;
         }
         Some(Think { min, max })
-    }
-
-    // Rules.
-
-    fn slos(&mut self, written: Vec<SloFile>) -> Vec<Slo> {
-        let names: Vec<String> = self.steps.iter().map(|step| step.name.clone()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut slos = Vec::new();
-        for SloFile { rule } in written {
-            match Slo::parse(&rule.value, &names) {
-                Ok(slo) => slos.push(slo),
-                Err(error) => {
-                    let span = self.inside(&rule.span, error.span);
-                    self.problem(&span, error.message, error.label);
-                }
-            }
-        }
-        slos
     }
 }

@@ -1,0 +1,133 @@
+//! `gander soak`: a long run, and one that goes on where it was killed.
+
+use std::path::Path;
+
+use crate::error::{Error, Exit};
+use crate::plan::{Plan, PlanRecord, Purpose};
+use crate::scenario::model::Budget;
+use crate::schedule::{LoadModel, show_duration};
+use crate::store::folder::RunFolder;
+use crate::store::journal;
+
+use super::bench::Bench;
+use super::output::Output;
+use super::report;
+
+/// Carries out `plan`, writes its run folder, and shows the report.
+pub fn soak(plan: Plan, output: Output) -> Result<Exit, Error> {
+    let mut bench = Bench::set_up(&plan.target)?;
+    let folder = bench.measure(plan, &output)?;
+    bench.take_down();
+    report::finish(&folder, &output)
+}
+
+/// The command line of the run in `folder`, where that can go on.
+///
+/// # Errors
+///
+/// Why it cannot: it ended whole, was no soak, or its record does not hold what is needed.
+pub fn command_line(folder: &Path) -> Result<Vec<String>, Error> {
+    let run = journal::read(folder)?;
+    let plan = &run.start.plan;
+    if plan.purpose != Purpose::Soak {
+        return Err(cannot(folder, "it was not made by `gander soak`"));
+    }
+    if run.end.as_ref().is_some_and(|end| end.stop.is_planned()) {
+        let done = run.ledger().iterations_ended();
+        return Err(cannot(
+            folder,
+            &format!(
+                "it ended as planned, with {done} iterations done: nothing is left to do; see \
+                 `gander report {}`",
+                folder.display()
+            ),
+        ));
+    }
+    if matches!(plan.load, LoadModel::Open(_)) {
+        return Err(cannot(folder, "its load is open: arrivals that are past cannot come again"));
+    }
+    if let LoadModel::Closed(load) = &plan.load
+        && load.stages.len() > 1
+    {
+        return Err(cannot(folder, "its load has several stages, and users of one may be missed"));
+    }
+    if plan.budget != Budget::default() {
+        let why = "it has a budget, and what the kill cut off of it is not known";
+        return Err(cannot(folder, why));
+    }
+    if plan.command_line.iter().any(|word| word.contains("***")) {
+        let why = "its command line holds a password or a key, which is not kept: give such values \
+                   by environment variables, and begin anew";
+        return Err(cannot(folder, why));
+    }
+    if run.intervals.iter().any(|interval| interval.done.is_none()) {
+        return Err(cannot(folder, "an earlier gander made it, which did not record what is done"));
+    }
+    Ok(plan.command_line.clone())
+}
+
+fn cannot(folder: &Path, why: &str) -> Error {
+    Error::BadInput(format!("{} cannot go on: {why}", folder.display()))
+}
+
+/// Goes on with the run in `folder`, whose command line means `plan` today.
+///
+/// # Errors
+///
+/// That today's scenario is another one, besides what keeps any run from being made.
+pub fn resume(plan: Plan, folder: RunFolder, output: Output) -> Result<Exit, Error> {
+    let run = journal::read(folder.path())?;
+    let today = plan.record(run.start.plan.target.clone());
+    if let Some(difference) = difference(&run.start.plan, &today) {
+        return Err(cannot(
+            folder.path(),
+            &format!(
+                "{difference}; rows done under one and under the other are not rows of one run: \
+                 restore it, or begin anew"
+            ),
+        ));
+    }
+    drop(run);
+    let mut bench = Bench::set_up(&plan.target)?;
+    bench.go_on(plan, &folder, &output)?;
+    bench.take_down();
+    report::finish(&folder, &output)
+}
+
+/// What of the work differs between the record of a run and what its command line means today.
+fn difference(then: &PlanRecord, now: &PlanRecord) -> Option<String> {
+    let steps = |plan: &PlanRecord| {
+        plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if then.scenario != now.scenario {
+        return Some(format!("its scenario was {}, and is {} now", then.scenario, now.scenario));
+    }
+    if steps(then) != steps(now) {
+        return Some(format!("its steps were {}, and are {} now", steps(then), steps(now)));
+    }
+    if then.digest != now.digest {
+        return Some(format!(
+            "scenario {} has changed since: its workload (users, steps, expectations or data rows) had \
+             the digest {}…, and has {}… now",
+            then.scenario,
+            start(&then.digest),
+            start(&now.digest)
+        ));
+    }
+    let load = |plan: &PlanRecord| {
+        let length = show_duration(plan.load.duration());
+        match plan.load.iterations() {
+            Some(iterations) => format!("{iterations} iterations within {length}"),
+            None => length,
+        }
+    };
+    if then.load != now.load {
+        return Some(format!("its load was {}, and is {} now", load(then), load(now)));
+    }
+    (then.seed != now.seed).then(|| format!("its seed was {}, and is {} now", then.seed, now.seed))
+}
+
+/// The beginning of a digest, enough to tell two apart.
+fn start(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}

@@ -1,0 +1,219 @@
+//! `gander soak`: rows are done exactly once, also where gander is killed; what a soak says.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "support/gander.rs"]
+mod gander;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gander::{Finished, Gander, Started, one_at_a_time};
+
+/// A service that notes which rows it was asked for. Its threads end with the connections.
+struct Rows {
+    url: String,
+    seen: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+impl Rows {
+    /// One that takes so long for each answer.
+    fn that_take(time: Duration) -> Rows {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(BTreeMap::new()));
+        let ledger = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let ledger = Arc::clone(&ledger);
+                std::thread::spawn(move || serve(stream.unwrap(), time, &ledger));
+            }
+        });
+        Rows { url, seen }
+    }
+
+    fn seen(&self) -> BTreeMap<String, u64> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+/// Answers requests until the client leaves, which is no error.
+fn serve(stream: TcpStream, time: Duration, ledger: &Mutex<BTreeMap<String, u64>>) -> Option<()> {
+    let mut writer = stream.try_clone().ok()?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        std::thread::sleep(time);
+        *ledger.lock().unwrap().entry(String::from_utf8(body).ok()?).or_default() += 1;
+        writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").ok()?;
+    }
+}
+
+fn soak(arguments: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gander"));
+    command.arg("soak").args(shell_words::split(arguments).unwrap()).args(more);
+    command.args(["--format", "json"]).stdin(Stdio::null());
+    command
+}
+
+/// The scenario and the command line of a soak of `rows` rows, each a number.
+fn of_rows(gander: &Gander, rows: usize, users: usize, url: &str) -> String {
+    let numbers: Vec<String> = (0..rows).map(|row| row.to_string()).collect();
+    let scenario = gander.scenario(&format!(
+        "rows = \"number\"\n[data]\nnumber = [{}]\n[[step]]\nname = \"ask\"\npost = \"/ask\"\n\
+         body = \"{{{{ number }}}}\"\n",
+        numbers.join(", ")
+    ));
+    let reports = gander.reports();
+    let reports = shell_words::quote(reports.to_str().unwrap()).into_owned();
+    format!(
+        "{scenario} --rows {rows} --users {users} --target {url} --settle 100ms --reports {reports}"
+    )
+}
+
+fn resume(gander: &Gander) -> Command {
+    soak("", &["--resume", gander.run_folder().to_str().unwrap()])
+}
+
+/// Kills a soak of `rows` rows `kills` times, at whatever it does then, and lets it end.
+fn killed(rows: usize, users: usize, kills: usize) {
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(5)));
+    let command = soak(&of_rows(&gander, rows, users, &service.url), &[]);
+    let mut started = Started::new(command);
+    let mut kill_after = 0;
+    for kill in 1..=kills {
+        // A different moment each time, in and between the seconds.
+        kill_after += rows / (kills + 1) + kill * 7 % 13;
+        let is_due = || service.seen().len() >= kill_after.min(rows - users);
+        started.until("the moment of the kill", || gander.intervals() >= kill && is_due());
+        started.signal("KILL");
+        assert_eq!(started.ended_within(Duration::from_secs(60)).code, 137);
+        started = Started::new(resume(&gander));
+    }
+    let ended = started.ended_within(Duration::from_secs(300));
+    let summary = ended.summary();
+    assert_eq!(summary["rows"]["ok"], rows, "{}\n{}", summary["rows"], ended.stderr);
+    assert_eq!(summary["resumed"].as_array().unwrap().len(), kills);
+    assert_eq!(summary["ledger"]["balances"], true);
+    assert_eq!(summary["ledger"]["iterations_ok"], rows);
+    assert_eq!(summary["stop"], "iterations");
+    ended.assert_passed_or_crowded();
+    let seen = service.seen();
+    assert_eq!(seen.len(), rows, "every row at least once");
+    assert!(seen.keys().all(|row| row.parse::<usize>().unwrap() < rows), "and no other");
+    // Done twice is only what no record said was done: that of the last second, at most.
+    let total: u64 = seen.values().sum();
+    assert!(total < 2 * rows as u64, "{total} requests for {rows} rows");
+}
+
+#[test]
+fn rows_are_done_exactly_once_although_gander_is_killed() {
+    killed(1200, 4, 2);
+}
+
+/// Takes half a minute.
+#[test]
+#[ignore = "a campaign: half a minute"]
+fn rows_are_done_exactly_once_although_gander_is_killed_ten_times() {
+    killed(6000, 4, 10);
+}
+
+fn refused(gander: &Gander, command: Command, expected: &str) {
+    let before = std::fs::read(gander.run_folder().join("journal.log")).unwrap();
+    let refused = gander::finished(command);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains(expected), "{}", refused.stderr);
+    let after = std::fs::read(gander.run_folder().join("journal.log")).unwrap();
+    assert_eq!(before, after, "what was recorded stays as it is");
+}
+
+#[test]
+fn an_interrupted_soak_goes_on_and_a_changed_or_whole_one_does_not() {
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(10)));
+    let arguments = of_rows(&gander, 700, 4, &service.url);
+    let mut started = Started::new(soak(&arguments, &[]));
+    started.until("rows", || gander.intervals() >= 2 && service.seen().len() > 50);
+    started.signal("INT");
+    let interrupted: Finished = started.ended_within(Duration::from_secs(60));
+    assert_eq!(interrupted.code, 130, "{}", interrupted.stderr);
+
+    let path = gander.path("scenario.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("/ask", "/other")).unwrap();
+    refused(&gander, resume(&gander), "has changed since");
+    std::fs::write(&path, text).unwrap();
+    let folder = gander.run_folder();
+    let with_users = soak("--users 9", &["--resume", folder.to_str().unwrap()]);
+    refused(&gander, with_users, "--users does not go with --resume");
+
+    // A torn line, as a kill leaves it.
+    let journal = std::fs::OpenOptions::new().append(true).open(folder.join("journal.log"));
+    journal.unwrap().write_all(b"0badf00d {\"entry\":\"inter").unwrap();
+    let ended = gander::finished(resume(&gander));
+    let summary = ended.summary();
+    assert_eq!(summary["rows"]["ok"], 700, "{}", ended.stderr);
+    ended.assert_passed_or_crowded();
+    assert_eq!(service.seen().len(), 700);
+    refused(&gander, resume(&gander), "ended as planned");
+}
+
+#[test]
+fn a_soak_says_what_is_given_back_and_what_it_cannot_say_yet() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    let reports = gander.reports();
+    let reports = shell_words::quote(reports.to_str().unwrap()).into_owned();
+    let arguments = format!(
+        "inference-single --duration 4s --users 3 --settle 1s --reports {reports} \
+         --service 'faults=[{{ kind = 500, rate = 0.2 }}]' --set step.predict.expect.status=200"
+    );
+    let ended = gander::finished(soak(&arguments, &[]));
+    let summary = ended.summary();
+    let soak = &summary["soak"];
+    assert!(soak["settled_seconds"].as_f64().unwrap() >= 1.0);
+    for resource in soak["returned"].as_array().unwrap() {
+        if resource["resource"] != "threads" && !resource["before"].is_null() {
+            assert_eq!(resource["before"], resource["after"], "{resource}");
+        }
+    }
+    assert_eq!(soak["service"]["open"], 0, "{soak}");
+    for drift in soak["drifts"].as_array().unwrap() {
+        assert_eq!(drift["trend"], "too_early", "{drift}");
+    }
+    // The default alerts: one row in five fails.
+    let alerts = summary["alerts"].as_array().unwrap();
+    let row_errors = alerts.iter().find(|alert| alert["name"] == "row errors").unwrap();
+    assert_eq!(row_errors["fired"], "yes", "{row_errors}");
+    assert_eq!(row_errors["windows"]["fired"], 1, "{row_errors}");
+    let memory = alerts.iter().find(|alert| alert["name"] == "memory").unwrap();
+    assert_eq!(memory["fired"], "unknown", "{memory}");
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    for section in ["# Soak: ", "## Leaks", "## Drift", "## Given back", "## Alerts"] {
+        assert!(report.contains(section), "{section} in {report}");
+    }
+}
+
+#[test]
+fn a_soak_must_know_how_long() {
+    let refused = gander::finished(soak("inference-single", &[]));
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("--rows 1000 or --duration 4h"), "{}", refused.stderr);
+}

@@ -22,6 +22,8 @@ const MANY_EMPTY: f64 = 0.10;
 const CROWDED: f64 = 0.2;
 /// Of the samples asked for: with fewer, what was missed is not known.
 const MOST_MISSED: f64 = 0.2;
+/// With so many times more samples than the measured processor time has room for, one of both is wrong.
+const MOST_MORE: f64 = 2.0;
 /// A look at the target this far from an edge of the profile still tells of it, in seconds.
 const EDGE: f64 = 1.5;
 /// Requests that wait for so much of their time wait for something outside of the target …
@@ -147,6 +149,16 @@ impl Profiled {
             reasons.push(format!(
                 "{effective:.1} samples a second of processor time, {} were asked for: most were missed",
                 record.frequency
+            ));
+        }
+        let disagrees = |seconds: f64| {
+            let expected = seconds * record.frequency * MOST_MORE;
+            record.counts == Counts::Cpu && record.samples as f64 > expected
+        };
+        if let Some(seconds) = self.cpu_seconds.filter(|seconds| disagrees(*seconds)) {
+            reasons.push(format!(
+                "{} samples in {seconds:.2} s of measured processor time: one of them is wrong, or others were sampled besides",
+                record.samples
             ));
         }
         reasons

@@ -62,7 +62,12 @@ pub struct Plan {
     pub purpose: Purpose,
     /// How it is profiled, where it is.
     pub profile: Option<ProfileOptions>,
+    /// From one look at the resources of target and generator to the next.
+    pub observe_every: Duration,
 }
+
+/// From one look at resources to the next, where nothing else is asked for.
+pub const OBSERVE_EVERY: Duration = Duration::from_secs(1);
 
 /// What a run is made for: what its report begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -120,6 +125,7 @@ impl Plan {
             },
             purpose: self.purpose,
             profile: self.profile.clone(),
+            observe_every: self.observe_every,
         }
     }
 }
@@ -206,6 +212,13 @@ pub struct PlanRecord {
     pub purpose: Purpose,
     #[serde(default)]
     pub profile: Option<ProfileOptions>,
+    /// Runs of earlier versions were looked at once a second.
+    #[serde(default = "observed_each_second")]
+    pub observe_every: Duration,
+}
+
+fn observed_each_second() -> Duration {
+    OBSERVE_EVERY
 }
 
 /// How connections were made, as saved.

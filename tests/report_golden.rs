@@ -451,15 +451,11 @@ fn connections_are_those_of_the_whole_run_whatever_became_of_the_request() {
 /// A look at the target; `lag` is that of gander's timers.
 fn look(seconds: f64, cpu_seconds: f64, rss_bytes: u64, lag: f64) -> ResourceSample {
     ResourceSample {
-        at: Offset((seconds * 1e9) as u64),
-        who: Observed::Target,
         cpu_seconds: Some(cpu_seconds),
         rss_bytes: Some(rss_bytes),
         processes: Some(2),
-        threads: None,
-        open_files: None,
-        sockets: None,
         timer_lag_max_ms: Some(lag),
+        ..ResourceSample::nothing(Offset((seconds * 1e9) as u64), Observed::Target)
     }
 }
 

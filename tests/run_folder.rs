@@ -50,6 +50,7 @@ fn start(schema_version: u32) -> Entry {
             http: Default::default(),
             purpose: Purpose::Load,
             profile: None,
+            observe_every: std::time::Duration::from_secs(1),
         },
         environment: Environment {
             gander_version: "9.9.9".to_owned(),

@@ -30,6 +30,7 @@ mod fastapi;
 pub mod faults;
 pub mod fleet;
 pub mod latency;
+mod leaks;
 pub mod ledger;
 mod pool;
 mod record;
@@ -48,6 +49,8 @@ use tokio_util::sync::CancellationToken;
 use conditions::Conditions;
 use faults::Faults;
 use latency::Latency;
+use leaks::Leaking;
+pub use leaks::Leaks;
 use ledger::{Ledger, Snapshot};
 use service::Context;
 pub use services::ensemble::{
@@ -83,6 +86,15 @@ impl Behaviour {
             Behaviour::Llm(_) => "llm",
             Behaviour::MultiQuery(_) => "multi-query",
             Behaviour::Ensemble(_) => "ensemble",
+        }
+    }
+
+    /// What it leaks.
+    fn leak(&self) -> Leaks {
+        match self {
+            Behaviour::Inference(behaviour) => behaviour.leak,
+            Behaviour::MultiQuery(behaviour) => behaviour.leak,
+            Behaviour::Llm(_) | Behaviour::Ensemble(_) => Leaks::default(),
         }
     }
 
@@ -124,6 +136,7 @@ pub(crate) async fn run_with(
     let (seed, latency, faults) = behaviour.common();
     let conditions = Conditions::new(seed, latency.clone(), faults.clone());
     let context = Context { ledger: Arc::clone(ledger), conditions, shutdown: shutdown.clone() };
+    let leaking = Leaking::new(behaviour.leak());
     let service = match behaviour {
         Behaviour::Inference(behaviour) => services::inference::service(behaviour, &context),
         Behaviour::Llm(behaviour) => services::llm::service(behaviour, &context),
@@ -131,7 +144,7 @@ pub(crate) async fn run_with(
         Behaviour::Ensemble(behaviour) => services::ensemble::service(behaviour, &context),
     }?;
     let control = control::router(&context, &service.forget);
-    let app = record::recorded(service, &context).nest(control::PREFIX, control);
+    let app = record::recorded(service, leaking, &context).nest(control::PREFIX, control);
     serve::serve(listener, app, &context).await;
     Ok(())
 }

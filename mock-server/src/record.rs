@@ -17,6 +17,7 @@ use crate::body::{Open, Outgoing, Spoil, whole};
 use crate::fastapi::Rejection;
 use crate::faults::damage::damaged;
 use crate::faults::{Effect, Kind, Rule};
+use crate::leaks::Leaking;
 use crate::ledger::{Entry, StreamTimes, Work};
 use crate::service::{Context, Refusal, Service, Struck, come_again};
 use crate::wire::{After, Cut, How, Scissors};
@@ -33,15 +34,16 @@ const HALF_HEADER: usize = 24;
 /// What stands between the connections and a service.
 struct Gate {
     context: Context,
+    leaking: Leaking,
     work: &'static [&'static str],
     refuse: fn(&Refusal) -> Response,
     essential: &'static [&'static str],
 }
 
 /// Records every request of `service`, those that match no route included.
-pub(crate) fn recorded(service: Service, context: &Context) -> Router {
+pub(crate) fn recorded(service: Service, leaking: Leaking, context: &Context) -> Router {
     let Service { router, work, refuse, essential, .. } = service;
-    let gate = Arc::new(Gate { context: context.clone(), work, refuse, essential });
+    let gate = Arc::new(Gate { context: context.clone(), leaking, work, refuse, essential });
     router.layer(middleware::from_fn_with_state(gate, record))
 }
 
@@ -54,6 +56,9 @@ async fn record(State(gate): State<Arc<Gate>>, mut request: Request, next: Next)
     let is_head = request.method() == Method::HEAD;
     let arrival = is_work.then(|| gate.context.conditions.arrive(path));
 
+    if is_work {
+        gate.leaking.request(&gate.context.ledger);
+    }
     let fault = arrival.as_ref().and_then(|arrival| arrival.fault.clone());
     if let Some(arrival) = arrival {
         request.extensions_mut().insert(arrival);

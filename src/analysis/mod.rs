@@ -2,6 +2,7 @@
 
 pub mod accuracy;
 pub mod capacity;
+pub mod leak;
 mod validity;
 mod verdicts;
 

@@ -16,7 +16,7 @@ use crate::schedule::{Arrivals, ClosedLoad, LoadModel, OpenLoad, Stage, Stages, 
 use super::OutputArgs;
 use super::budget::BudgetOptions;
 use super::open::{Given, OpenOptions, Rows, rows};
-use super::parse::{Connections, connections, duration, key_value, url};
+use super::parse::{Connections, connections, duration, key_value, observe_every, url};
 use super::scenarios::ScenarioOptions;
 
 /// Where the command line and the scenario name no load.
@@ -103,6 +103,9 @@ struct TargetOptions {
     /// Its process, for CPU and memory [default: found by its port, where that may be seen]
     #[arg(long, value_name = "PID", requires = "target")]
     pid: Option<u32>,
+    /// From one look at CPU, memory, files and sockets to the next, from 100ms to 1s
+    #[arg(long, value_name = "TIME", value_parser = observe_every, default_value = "1s")]
+    observe_every: Duration,
     /// Command that starts the target, without a shell; `{port}` stands for a free port, which the
     /// environment variable PORT holds too
     #[arg(long, value_name = "COMMAND")]
@@ -190,6 +193,7 @@ impl LoadArgs {
             scenario = scenario.with_row_limit(rows);
         }
         let target = self.target.target(&scenario)?;
+        let observe_every = self.target.observe_every;
         let client = self.client;
         Ok(Plan {
             load,
@@ -211,6 +215,7 @@ impl LoadArgs {
             command_line,
             purpose: Purpose::Load,
             profile: None,
+            observe_every,
             scenario,
         })
     }

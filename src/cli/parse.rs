@@ -10,6 +10,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     crate::schedule::parse_duration(text).map_err(|e| e.to_string())
 }
 
+/// From 100 ms, for looks cost CPU, to a second, for the live figures need one.
+pub fn observe_every(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    let range = Duration::from_millis(100)..=Duration::from_secs(1);
+    match range.contains(&every) {
+        true => Ok(every),
+        false => Err("expected a time from 100ms to 1s".to_owned()),
+    }
+}
+
 /// `http://HOST:PORT`, with the way to write it where it is something else.
 pub fn url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {

@@ -217,10 +217,13 @@ fn drive(
     let mut observers = vec![Observer::this_process().with_timer_lag(lag)];
     observers.extend(launched.record.pid.map(|pid| Observer::tree(Observed::Target, pid)));
     let on_failure = ends.clone();
-    let monitor = Monitor::start(Arc::clone(&recorder), clock, journal, observers, move || {
+    let on_failure = move || {
         // Full only where the run is ending already.
         let _ = on_failure.try_send(Stop::Failed.into());
-    });
+    };
+    let every = plan.observe_every;
+    let monitor =
+        Monitor::start(Arc::clone(&recorder), clock, journal, observers, every, on_failure);
     let redactions = plan.scenario.redactions().clone();
     let watch = launched.watch(move |said| {
         let said = redactions.redact(&said);

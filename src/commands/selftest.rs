@@ -12,7 +12,7 @@ use crate::error::{Error, Exit};
 use crate::http::HttpOptions;
 use crate::measure::resource::Observed;
 use crate::observe::environment::environment;
-use crate::plan::{Plan, Purpose, Stop, Target};
+use crate::plan::{OBSERVE_EVERY, Plan, Purpose, Stop, Target};
 use crate::report;
 use crate::report::model::Section;
 use crate::report::resources::Resources;
@@ -148,6 +148,7 @@ pub fn selftest(test: Selftest, output: Output) -> Result<Exit, Error> {
             command_line: test.command_line.clone(),
             purpose: Purpose::Load,
             profile: None,
+            observe_every: OBSERVE_EVERY,
         };
         control.reset()?;
         let name = format!("{number:02}-{}-{}", load_in_name(load), work.name());

@@ -1,8 +1,11 @@
 //! Watches the run: resources of target and generator, the generator's own lateness, and the
 //! second's beat that writes the journal.
 
+mod cgroup;
 pub mod environment;
 pub mod lag;
 pub mod listener;
 pub mod monitor;
 pub mod resources;
+mod tcp;
+mod threads;

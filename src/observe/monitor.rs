@@ -1,4 +1,5 @@
-//! Once a second: takes what was recorded, writes it to the journal, and shows a snapshot.
+//! Once a second: takes what was recorded, writes it to the journal, and shows a snapshot. Resources
+//! may be looked at more often.
 //!
 //! A thread of its own, for encoding histograms takes milliseconds that no request should wait.
 
@@ -68,6 +69,9 @@ struct Beat {
     clock: Clock,
     journal: Journal,
     observers: Vec<Observer>,
+    /// From one look at resources to the next, at most a second.
+    observe_every: Duration,
+    /// Those taken with the last beat.
     last_resources: Vec<ResourceSample>,
     recent: VecDeque<Second>,
     shown: watch::Sender<Snapshot>,
@@ -129,7 +133,9 @@ impl<F: FnOnce()> Drop for Alarm<F> {
 }
 
 impl Monitor {
-    /// Starts to take a second's samples each second. `on_failure` is called once where that ends
+    /// Starts to take a second's samples each second, and looks at resources each `observe_every`
+    /// (at most a second; shorter times give looks within the second, which stays as it is).
+    /// `on_failure` is called once where that ends
     /// before [`Monitor::finish`] is called (the journal cannot be written any more, or the
     /// monitor's thread panicked): the run is to end, for nothing records it.
     pub fn start(
@@ -137,13 +143,21 @@ impl Monitor {
         clock: Clock,
         journal: Journal,
         observers: Vec<Observer>,
+        observe_every: Duration,
         on_failure: impl FnOnce() + Send + 'static,
     ) -> Monitor {
         let (stop, stopped) = channel();
         let (shown, snapshots) = watch::channel(Snapshot::default());
-        let recent = VecDeque::new();
-        let mut beat =
-            Beat { recorder, clock, journal, observers, last_resources: Vec::new(), recent, shown };
+        let mut beat = Beat {
+            recorder,
+            clock,
+            journal,
+            observers,
+            observe_every,
+            last_resources: Vec::new(),
+            recent: VecDeque::new(),
+            shown,
+        };
         let thread = std::thread::spawn(move || {
             let alarm = Alarm(Some(on_failure));
             beat.keep(&stopped)?;
@@ -165,26 +179,45 @@ impl Monitor {
 
 impl Beat {
     fn keep(&mut self, stopped: &Receiver<()>) -> Result<(), Error> {
-        let mut next = self.clock.now() + SECOND;
-        self.observe()?;
+        let mut begin = self.clock.now();
+        self.last_resources = self.observe()?;
         loop {
-            let wait = next.since(self.clock.now());
-            let is_over = !matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
+            let is_over = self.wait(begin, stopped)?;
             self.beat()?;
             if is_over {
                 return Ok(());
             }
-            while next <= self.clock.now() {
-                next = next + SECOND;
+            while begin + SECOND <= self.clock.now() {
+                begin = begin + SECOND;
             }
         }
+    }
+
+    /// Waits for the end of the second that began at `begin`, and takes the looks that are due
+    /// within it; says whether the run is over before.
+    fn wait(&mut self, begin: Offset, stopped: &Receiver<()>) -> Result<bool, Error> {
+        for after in looks_within(self.observe_every).chain([SECOND]) {
+            let due = begin + after;
+            // Looks that are late because the machine was busy would only make it busier.
+            if after < SECOND && due <= self.clock.now() {
+                continue;
+            }
+            let wait = due.since(self.clock.now());
+            if !matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
+                return Ok(true);
+            }
+            if after < SECOND {
+                self.observe()?;
+            }
+        }
+        Ok(false)
     }
 
     fn beat(&mut self) -> Result<(), Error> {
         let interval = self.recorder.rotate(self.clock.now());
         self.journal.append(&Entry::Interval(Box::new((&interval).into())))?;
-        let before = std::mem::take(&mut self.last_resources);
-        self.observe()?;
+        let now = self.observe()?;
+        let before = std::mem::replace(&mut self.last_resources, now);
         self.journal.sync()?;
         self.recent.push_back(Second::from(&interval));
         if self.recent.len() > LIVE_SECONDS {
@@ -194,13 +227,14 @@ impl Beat {
         Ok(())
     }
 
-    fn observe(&mut self) -> Result<(), Error> {
+    fn observe(&mut self) -> Result<Vec<ResourceSample>, Error> {
+        let mut looks = Vec::with_capacity(self.observers.len());
         for observer in &mut self.observers {
             let sample = observer.sample(self.clock.now());
             self.journal.append(&Entry::Resource(sample))?;
-            self.last_resources.push(sample);
+            looks.push(sample);
         }
-        Ok(())
+        Ok(looks)
     }
 
     fn show(&self, last: &Interval, before: &[ResourceSample]) {
@@ -239,9 +273,17 @@ impl Beat {
     }
 }
 
+/// When looks are due within a second of which each end has one: multiples of `every`, but for a
+/// last one closer to the end than half of it.
+fn looks_within(every: Duration) -> impl Iterator<Item = Duration> {
+    (1..).map(move |n: u32| every * n).take_while(move |due| *due + every / 2 <= SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::measure::recorder::{Why, Window};
@@ -281,6 +323,7 @@ mod tests {
             Clock::start(),
             journal,
             vec![Observer::this_process()],
+            SECOND,
             on_failure,
         );
         use Outcome::{Cancelled, HttpStatus, Ok};
@@ -294,6 +337,19 @@ mod tests {
         assert_eq!((shown.rps * shown.at.as_secs_f64()).round(), 4.0);
         assert_eq!(shown.ledger.ended_total(), 5);
         assert_eq!(failures.load(Ordering::SeqCst), 0, "it ended as it should");
+    }
+
+    proptest! {
+        #[test]
+        fn looks_lie_within_the_second_and_keep_their_distance(ms in 100u64..=1000) {
+            let every = Duration::from_millis(ms);
+            let looks: Vec<Duration> = looks_within(every).chain([SECOND]).collect();
+            let ends = [Duration::ZERO].iter().chain(&looks);
+            for (before, after) in ends.zip(&looks) {
+                prop_assert!(*after - *before >= every / 2 && *after - *before <= every * 3 / 2);
+            }
+            prop_assert!(looks.is_sorted());
+        }
     }
 
     type Boxed = Alarm<Box<dyn FnOnce() + Send>>;

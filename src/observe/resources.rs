@@ -1,15 +1,24 @@
 //! CPU, memory, threads, files and sockets of a process tree.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use procfs::process::{FDTarget, Process};
+use procfs::process::{FDTarget, LimitValue, Process};
+use rustix::time::{ClockId, clock_gettime};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-use crate::measure::resource::{Observed, ResourceSample};
+use crate::measure::resource::{Detail, Limits, Observed, ResourceSample};
 use crate::measure::sample::Offset;
 use crate::measure::summary::ms;
 
+use super::cgroup::Groups;
 use super::lag::TimerLag;
+use super::tcp;
+use super::threads::Threads;
+
+/// From one detail to the next. Looks a second apart, of which one came a little early, each have
+/// theirs.
+const DETAIL_EVERY: Duration = Duration::from_millis(900);
 
 /// Looks at a process and, if asked, at everything it started.
 #[derive(Debug)]
@@ -22,6 +31,11 @@ pub struct Observer {
     /// CPU seconds last seen of every process, the ended ones included: the sum never falls.
     cpu_seconds: BTreeMap<u32, f64>,
     timer_lag: Option<TimerLag>,
+    /// When the last detail was taken.
+    detailed: Option<Offset>,
+    threads: Threads,
+    /// `None` before the first look, and where there are none.
+    groups: Option<Groups>,
 }
 
 impl Observer {
@@ -37,7 +51,17 @@ impl Observer {
 
     fn new(who: Observed, root: u32, with_children: bool) -> Self {
         let (system, cpu_seconds) = (System::new().ok(), BTreeMap::new());
-        Observer { who, root, with_children, system, cpu_seconds, timer_lag: None }
+        Observer {
+            who,
+            root,
+            with_children,
+            system,
+            cpu_seconds,
+            timer_lag: None,
+            detailed: None,
+            threads: Threads::default(),
+            groups: None,
+        }
     }
 
     /// The same observer, which also says how late the timers of `gauge` were between its looks.
@@ -48,27 +72,57 @@ impl Observer {
 
     /// What the tree uses now. `None` for what the system does not let us see.
     pub fn sample(&mut self, at: Offset) -> ResourceSample {
+        let before = thread_cpu();
         let pids = if self.with_children { tree(self.root) } else { BTreeSet::from([self.root]) };
         let seen = self.look_at(&pids);
         for (pid, process) in &seen {
             self.cpu_seconds.insert(*pid, process.cpu_seconds);
         }
-        let is_there = !seen.is_empty();
-        let counts: Vec<Option<Counts>> = pids.iter().map(|pid| Counts::of(*pid)).collect();
-        let sum = |count: fn(&Counts) -> Option<u32>| -> Option<u32> {
-            let known = counts.iter().flatten().map(count);
-            is_there.then(|| known.sum::<Option<u32>>()).flatten()
-        };
-        ResourceSample {
-            at,
-            who: self.who,
-            cpu_seconds: is_there.then(|| self.cpu_seconds.values().sum()),
-            rss_bytes: is_there.then(|| seen.values().map(|process| process.rss_bytes).sum()),
-            processes: is_there.then_some(seen.len() as u32),
-            threads: sum(|counts| counts.threads),
-            open_files: sum(|counts| counts.open_files),
-            sockets: sum(|counts| counts.sockets),
+        let mut sample = ResourceSample {
             timer_lag_max_ms: self.timer_lag.as_ref().and_then(TimerLag::take).map(ms),
+            ..ResourceSample::nothing(at, self.who)
+        };
+        if seen.is_empty() {
+            return sample;
+        }
+        let counts: Vec<Counts> = seen.keys().filter_map(|pid| Counts::of(*pid)).collect();
+        let files: Option<Vec<&Files>> = counts.iter().map(|c| c.files.as_ref()).collect();
+        sample.cpu_seconds = Some(self.cpu_seconds.values().sum());
+        sample.rss_bytes = Some(seen.values().map(|process| process.rss_bytes).sum());
+        sample.processes = Some(seen.len() as u32);
+        sample.threads = counts.iter().map(|counts| counts.threads).sum();
+        sample.open_files = files.as_ref().map(|files| files.iter().map(|f| f.open).sum());
+        let sockets: Option<Vec<u64>> =
+            files.map(|files| files.iter().flat_map(|f| f.sockets.iter().copied()).collect());
+        sample.sockets = sockets.as_ref().map(|inodes| inodes.len() as u32);
+        if self.detailed.is_none() {
+            self.groups = Groups::of(self.root);
+            sample.limits = limits(self.root, self.groups.as_ref());
+        }
+        if self.detailed.is_none_or(|last| at.since(last) >= DETAIL_EVERY) {
+            self.detailed = Some(at);
+            sample.detail = Some(self.detail(at, &seen, sockets.as_deref()));
+        }
+        let cost = thread_cpu().saturating_sub(before);
+        sample.cost_us = u64::try_from(cost.as_micros()).ok();
+        sample
+    }
+
+    fn detail(
+        &mut self,
+        at: Offset,
+        seen: &BTreeMap<u32, Used>,
+        sockets: Option<&[u64]>,
+    ) -> Detail {
+        let threads = self.threads.look(at, seen.keys().copied());
+        Detail {
+            pss_bytes: seen.keys().map(|pid| pss(*pid)).sum(),
+            runnable_seconds: threads.map(|seen| seen.runnable_seconds),
+            busiest_thread: threads.and_then(|seen| seen.busiest),
+            voluntary_switches: threads.map(|seen| seen.voluntary_switches),
+            involuntary_switches: threads.map(|seen| seen.involuntary_switches),
+            tcp: sockets.and_then(|inodes| tcp::states(self.root, inodes)),
+            throttled_seconds: self.groups.as_ref().and_then(Groups::throttled_seconds),
         }
     }
 
@@ -118,25 +172,58 @@ fn children(pid: u32) -> Vec<u32> {
     tasks.flatten().filter_map(|task| task.children().ok()).flatten().collect()
 }
 
+/// CPU time of this thread.
+fn thread_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// Proportional set size in bytes. About a millisecond for a process; another user's may not be read.
+fn pss(pid: u32) -> Option<u64> {
+    let rollup = Process::new(pid as i32).and_then(|process| process.smaps_rollup()).ok()?;
+    rollup.memory_map_rollup.0.first()?.extension.map.get("Pss").copied()
+}
+
+/// Those of the control groups, and that of open files; `None` where neither can be read.
+fn limits(pid: u32, groups: Option<&Groups>) -> Option<Limits> {
+    let own = Process::new(pid as i32).and_then(|process| process.limits()).ok();
+    if own.is_none() && groups.is_none() {
+        return None;
+    }
+    let open_files = own.and_then(|limits| match limits.max_open_files.soft_limit {
+        LimitValue::Value(most) => Some(most),
+        LimitValue::Unlimited => None,
+    });
+    Some(Limits { open_files, ..groups.map(Groups::limits).unwrap_or_default() })
+}
+
 /// What only the system's process files tell.
 struct Counts {
     threads: Option<u32>,
-    open_files: Option<u32>,
-    sockets: Option<u32>,
+    /// None of another user's process.
+    files: Option<Files>,
+}
+
+/// Open file descriptors.
+struct Files {
+    open: u32,
+    /// Inodes of those that are sockets.
+    sockets: Vec<u64>,
 }
 
 impl Counts {
     fn of(pid: u32) -> Option<Counts> {
         let process = Process::new(pid as i32).ok()?;
         let threads = process.stat().ok().and_then(|stat| u32::try_from(stat.num_threads).ok());
-        let Ok(files) = process.fd() else {
-            return Some(Counts { threads, open_files: None, sockets: None });
-        };
-        let (mut open_files, mut sockets) = (0, 0);
-        for file in files.flatten() {
-            open_files += 1;
-            sockets += u32::from(matches!(file.target, FDTarget::Socket(_)));
-        }
-        Some(Counts { threads, open_files: Some(open_files), sockets: Some(sockets) })
+        let files = process.fd().ok().map(|files| {
+            let (mut open, mut sockets) = (0, Vec::new());
+            for file in files.flatten() {
+                open += 1;
+                if let FDTarget::Socket(inode) = file.target {
+                    sockets.push(inode);
+                }
+            }
+            Files { open, sockets }
+        });
+        Some(Counts { threads, files })
     }
 }

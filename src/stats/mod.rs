@@ -2,4 +2,5 @@
 
 pub mod bootstrap;
 pub mod order;
+pub mod slope;
 pub mod usl;

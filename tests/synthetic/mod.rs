@@ -241,20 +241,15 @@ impl Scene {
             let grown = (moment * 250_000.0) as u64;
             if self.target_is_known {
                 looks.push(ResourceSample {
-                    at: at(moment),
-                    who: Observed::Target,
                     cpu_seconds: Some(target_cpu),
                     rss_bytes: Some(182_000_000 + grown),
                     processes: Some(1),
                     threads: Some(9),
                     open_files: Some(24),
-                    sockets: None,
-                    timer_lag_max_ms: None,
+                    ..ResourceSample::nothing(at(moment), Observed::Target)
                 });
             }
             looks.push(ResourceSample {
-                at: at(moment),
-                who: Observed::Generator,
                 cpu_seconds: Some(generator_cpu),
                 rss_bytes: Some(21_000_000),
                 processes: Some(1),
@@ -262,6 +257,7 @@ impl Scene {
                 open_files: Some(31),
                 sockets: Some(11),
                 timer_lag_max_ms: Some(1.05 + f64::from(moment as u32 * 7 % 11) / 10.0),
+                ..ResourceSample::nothing(at(moment), Observed::Generator)
             });
             moment += 1.0;
         }
@@ -336,6 +332,7 @@ impl Scene {
                 http: Default::default(),
                 purpose: gander::plan::Purpose::Load,
                 profile: None,
+                observe_every: std::time::Duration::from_secs(1),
                 command_line: ["gander", "load", "--users", "10"].map(str::to_owned).into(),
             },
             environment: Environment {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faults::Faults;
 use crate::latency::{Distribution, Latency};
+use crate::leaks::Leaks;
 
 /// How the inference service behaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Inference {
     pub seed: u64,
     /// What goes wrong.
     pub faults: Faults,
+    /// What is not given back.
+    pub leak: Leaks,
 }
 
 impl Default for Inference {
@@ -47,6 +50,7 @@ impl Default for Inference {
             logging: true,
             seed: 42,
             faults: Faults::default(),
+            leak: Leaks::default(),
         }
     }
 }
@@ -95,6 +99,7 @@ struct Written {
     logging: bool,
     seed: u64,
     faults: Faults,
+    leak: Leaks,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +133,7 @@ impl From<Inference> for Written {
             logging: inference.logging,
             seed: inference.seed,
             faults: inference.faults,
+            leak: inference.leak,
         }
     }
 }
@@ -158,6 +164,7 @@ impl TryFrom<Written> for Inference {
             logging: written.logging,
             seed: written.seed,
             faults: written.faults,
+            leak: written.leak,
         })
     }
 }

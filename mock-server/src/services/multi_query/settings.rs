@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::faults::Faults;
 use crate::latency::Latency;
+use crate::leaks::Leaks;
 use crate::upstream::UpstreamSettings;
 
 /// How the multi-query service behaves.
@@ -23,6 +24,8 @@ pub struct MultiQuery {
     pub latency: Latency,
     /// What goes wrong in the service itself.
     pub faults: Faults,
+    /// What is not given back.
+    pub leak: Leaks,
     /// The chat completions service behind it.
     pub upstream: UpstreamSettings,
     /// Model that is asked for.
@@ -234,6 +237,7 @@ impl Default for MultiQuery {
             seed: 42,
             latency: Latency::ZERO,
             faults: Faults::default(),
+            leak: Leaks::default(),
             upstream: UpstreamSettings::default(),
             model: "gpt-4o".to_owned(),
             template: TEMPLATE.to_owned(),

@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod capacity;
 pub mod leak;
+pub mod machine;
 mod validity;
 mod verdicts;
 

@@ -2,6 +2,7 @@
 //! report.
 
 mod budget;
+mod doctor;
 mod load;
 mod open;
 mod parse;
@@ -37,6 +38,7 @@ enum Command {
     Report(ReportArgs),
     Scenario(scenario::ScenarioArgs),
     Selftest(selftest::SelftestArgs),
+    Doctor(doctor::DoctorArgs),
     /// Start reference services, each with a ledger of what it really did
     Mock(mock_server::cli::Args),
     /// What gander runs a spawned target under
@@ -143,6 +145,7 @@ impl Command {
                 exit
             }
             Command::Selftest(arguments) => arguments.run(command_line),
+            Command::Doctor(arguments) => arguments.run(),
             Command::Mock(arguments) => commands::mock::mock(arguments),
             Command::Supervise(arguments) => {
                 commands::supervise::supervise(&arguments.command, arguments.port)

@@ -1,6 +1,7 @@
 //! What each command does, read top to bottom. The only code that prints.
 
 mod bench;
+pub mod doctor;
 pub mod load;
 pub mod mock;
 pub mod output;

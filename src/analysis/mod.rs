@@ -4,6 +4,7 @@ pub mod accuracy;
 pub mod alerts;
 pub mod capacity;
 pub mod leak;
+pub mod machine;
 pub mod profile;
 pub mod soak;
 mod validity;

@@ -3,6 +3,7 @@
 
 mod budget;
 mod compare;
+mod doctor;
 mod load;
 mod open;
 mod parse;
@@ -43,6 +44,7 @@ enum Command {
     Compare(compare::CompareArgs),
     Scenario(scenario::ScenarioArgs),
     Selftest(selftest::SelftestArgs),
+    Doctor(doctor::DoctorArgs),
     /// Start reference services, each with a ledger of what it really did
     Mock(mock_server::cli::Args),
     /// What gander runs a spawned target under
@@ -156,6 +158,7 @@ impl Command {
                 exit
             }
             Command::Selftest(arguments) => arguments.run(command_line),
+            Command::Doctor(arguments) => arguments.run(),
             Command::Mock(arguments) => commands::mock::mock(arguments),
             Command::Supervise(arguments) => {
                 commands::supervise::supervise(&arguments.command, arguments.port)

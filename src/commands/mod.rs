@@ -2,6 +2,7 @@
 
 mod bench;
 pub mod compare;
+pub mod doctor;
 pub mod load;
 pub mod mock;
 pub mod output;

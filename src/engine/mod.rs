@@ -1,6 +1,6 @@
 //! Decides when iterations start, and when the run ends.
 
-mod alarm;
+pub mod alarm;
 mod closed;
 mod end;
 mod open;

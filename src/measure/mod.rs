@@ -5,6 +5,7 @@
 pub mod distribution;
 pub mod interval;
 pub mod ledger;
+pub mod machine;
 pub mod metric;
 pub mod numbers;
 pub mod recorder;

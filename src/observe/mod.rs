@@ -5,6 +5,7 @@ mod cgroup;
 pub mod environment;
 pub mod lag;
 pub mod listener;
+pub mod machine;
 pub mod monitor;
 pub mod resources;
 mod tcp;

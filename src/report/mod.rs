@@ -3,6 +3,7 @@
 
 pub mod chart;
 pub mod dialect;
+pub mod doctor;
 pub mod format;
 pub mod inert;
 pub mod json;

@@ -1,0 +1,476 @@
+//! From what a machine is to what it means for gander's figures, and the command that mends it.
+//!
+//! Nothing is looked at here: the same facts give the same findings.
+
+mod access;
+
+use serde::Serialize;
+
+use crate::measure::machine::{Files, Machine, Network, Reports};
+
+/// Open files that gander itself needs, besides one for each connection.
+const OWN_FILES: u64 = 64;
+/// Fewer users than this are a small load; a limit below it is one that people meet.
+const MANY: u64 = 4_096;
+/// Share of the processors that may be busy with something else before it shows in figures.
+const BUSY_SHARE: f64 = 0.10;
+/// Timers this late or later shift arrivals by more than the millisecond that gander promises.
+const LATE_US: f64 = 1_000.0;
+/// A journal is synced each second; where that takes longer than this, seconds run into each other.
+const SLOW_SYNC_MS: f64 = 250.0;
+/// A run of hours writes some tens of megabytes.
+const LITTLE_SPACE: u64 = 1 << 30;
+/// Without this, no run ends with its report.
+const NO_SPACE: u64 = 16 << 20;
+/// Distributions of many steps over a long run take up to a few hundred megabytes.
+const LITTLE_MEMORY: u64 = 512 << 20;
+
+/// What was found about one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it stands.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What it means for gander's figures.
+    pub means: String,
+    /// The command that mends it; `None` where nothing is to be mended, or nothing can be.
+    pub mend: Option<String>,
+}
+
+/// How a thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// Some things cannot be measured, or less well; also where it could not be found out.
+    Limits,
+    /// Not there.
+    Missing,
+    /// gander cannot measure at all.
+    Prevents,
+}
+
+impl State {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            State::Good => "good",
+            State::Limits => "limits you",
+            State::Missing => "missing",
+            State::Prevents => "prevents",
+        }
+    }
+}
+
+impl Finding {
+    fn new(
+        check: &'static str,
+        state: State,
+        found: impl Into<String>,
+        means: impl Into<String>,
+    ) -> Finding {
+        Finding { check, state, found: found.into(), means: means.into(), mend: None }
+    }
+
+    fn good(check: &'static str, found: impl Into<String>, means: impl Into<String>) -> Finding {
+        Finding::new(check, State::Good, found, means)
+    }
+
+    fn limits(check: &'static str, found: impl Into<String>, means: impl Into<String>) -> Finding {
+        Finding::new(check, State::Limits, found, means)
+    }
+
+    fn unknown(check: &'static str, means: impl Into<String>) -> Finding {
+        Finding::limits(check, "could not be found out", means)
+    }
+
+    fn mended_by(mut self, command: impl Into<String>) -> Finding {
+        self.mend = Some(command.into());
+        self
+    }
+}
+
+/// What `machine` means for gander's figures, in the order of a report.
+pub fn judge(machine: &Machine) -> Vec<Finding> {
+    vec![
+        cores(machine),
+        busy(machine),
+        frequency(machine),
+        stolen(machine),
+        memory(machine),
+        groups(machine),
+        files(machine.files),
+        ports(&machine.network),
+        backlog(&machine.network),
+        loopback(&machine.network),
+        loopback_of_six(&machine.network),
+        clock(machine),
+        timers(machine),
+        disk(&machine.reports),
+        access::perf(&machine.perf),
+        access::counters(&machine.perf, machine.processors.is_guest),
+        access::ptrace(&machine.access),
+        access::py_spy(&machine.access),
+        access::others(&machine.access),
+    ]
+}
+
+fn cores(machine: &Machine) -> Finding {
+    let found = match machine.processors.usable {
+        1 => "1 usable".to_owned(),
+        n => format!("{n} usable"),
+    };
+    match machine.processors.usable {
+        0 | 1 => Finding::limits(
+            "Processors",
+            found,
+            "gander and a target on this machine take turns: load the target from another machine",
+        ),
+        2 => Finding::limits(
+            "Processors",
+            found,
+            "one for gander, one for a target on this machine: a target that uses more meets gander's own work",
+        ),
+        _ => Finding::good("Processors", found, "gander and a target have processors of their own"),
+    }
+}
+
+fn busy(machine: &Machine) -> Finding {
+    let check = "Other work";
+    let Some(busy) = machine.processors.busy else {
+        return Finding::unknown(check, "whether others disturb a run is not known");
+    };
+    let found = format!("{busy:.1} processors busy with other work");
+    if busy <= BUSY_SHARE * machine.processors.usable.max(1) as f64 {
+        return Finding::good(check, found, "nothing else disturbs a run");
+    }
+    let who = machine
+        .processors
+        .busiest
+        .iter()
+        .map(|busy| format!("{} (process {}, {:.1})", busy.name, busy.pid, busy.processors));
+    let who: Vec<_> = who.collect();
+    let found = match who.is_empty() {
+        true => found,
+        false => format!("{found}: {}", who.join(", ")),
+    };
+    Finding::limits(
+        check,
+        found,
+        "latencies and throughput of a run now are also those of that work",
+    )
+    .mended_by("top   # then end or wait for what is busy")
+}
+
+fn frequency(machine: &Machine) -> Finding {
+    let check = "Frequency";
+    let mend = "sudo cpupower frequency-set --governor performance";
+    let boost = match machine.processors.boost {
+        Some(true) => ", boost on",
+        Some(false) => ", boost off",
+        None => "",
+    };
+    let steady = "the same work takes the same time, early and late in a run";
+    match (machine.processors.governor.as_deref(), machine.processors.is_guest) {
+        (Some("performance"), _) if machine.processors.boost != Some(true) => {
+            Finding::good(check, format!("governor performance{boost}"), steady)
+        }
+        (Some("performance"), _) => Finding::limits(
+            check,
+            "governor performance, boost on",
+            "runs right after a rest are faster: warm up, and alternate before and after",
+        )
+        .mended_by("echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"),
+        (Some(governor), _) => Finding::limits(
+            check,
+            format!("governor {governor}{boost}"),
+            "processors start slow and speed up under load: the first seconds, and small loads, look slower",
+        )
+        .mended_by(mend),
+        (None, Some(true)) => Finding::limits(
+            check,
+            "set by the host of this guest",
+            "cannot be seen or set here: make runs that are compared alternate",
+        ),
+        (None, _) => Finding::unknown(check, "the kernel shows no scaling of frequencies: alternate runs that are compared"),
+    }
+}
+
+fn stolen(machine: &Machine) -> Finding {
+    let check = "Stolen time";
+    match machine.processors.stolen {
+        None => Finding::unknown(check, "whether a hypervisor takes time away is not known"),
+        Some(share) if share < 0.01 => Finding::good(
+            check,
+            format!("{:.1}%", share * 100.0),
+            "no hypervisor takes processors away",
+        ),
+        Some(share) => Finding::limits(
+            check,
+            format!("{:.1}%", share * 100.0),
+            "other guests of the host hold gander and the target up; only the host can mend it",
+        ),
+    }
+}
+
+fn memory(machine: &Machine) -> Finding {
+    let check = "Memory";
+    let (Some(available), Some(total)) = (machine.memory.available, machine.memory.total) else {
+        return Finding::unknown(check, "whether a long run fits is not known");
+    };
+    let found = format!("{} MiB available of {}", available >> 20, total >> 20);
+    match available < LITTLE_MEMORY {
+        true => Finding::limits(
+            check,
+            found,
+            "long runs of many steps, and a target beside them, may not fit",
+        )
+        .mended_by("ps --sort=-rss -eo pid,rss,comm | head   # what holds it"),
+        false => Finding::good(check, found, "long runs fit"),
+    }
+}
+
+fn groups(machine: &Machine) -> Finding {
+    let check = "Control group";
+    let Some(limits) = machine.groups else {
+        return Finding::unknown(
+            check,
+            "whether processors, memory or threads are limited is not known",
+        );
+    };
+    let found = [
+        limits.cpus.map(|cpus| format!("{cpus:.2} processors")),
+        limits.memory_bytes.map(|bytes| format!("{} MiB of memory", bytes >> 20)),
+        limits.threads.map(|threads| format!("{threads} threads")),
+    ];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    let tight = limits.cpus.is_some_and(|cpus| cpus < machine.processors.usable as f64)
+        || limits.memory_bytes.is_some_and(|bytes| bytes < LITTLE_MEMORY)
+        || limits.threads.is_some_and(|threads| threads < OWN_FILES);
+    match (found.is_empty(), tight) {
+        (true, _) => Finding::good(check, "no limits", "nothing is held back"),
+        (_, false) => Finding::good(check, found.join(", "), "above what gander needs"),
+        (_, true) => Finding::limits(
+            check,
+            found.join(", "),
+            "at its limit the group is stopped for up to 100 ms at a time, which looks like latency",
+        )
+        .mended_by("docker run --cpus 0 --memory 0 …, or raise resources.limits of the pod"),
+    }
+}
+
+fn files(files: Option<Files>) -> Finding {
+    let check = "Open files";
+    let Some(Files { soft, hard }) = files else {
+        return Finding::unknown(check, "how many connections may be open is not known");
+    };
+    let show = |limit: Option<u64>| limit.map_or("any number".to_owned(), |n| n.to_string());
+    let found = format!("{} (soft), {} (hard)", show(soft), show(hard));
+    // gander raises the soft limit to the hard one itself.
+    let users = hard.map(|hard| hard.saturating_sub(OWN_FILES));
+    match users {
+        Some(0) => Finding::new(check, State::Prevents, found, "no connection can be opened")
+            .mended_by("ulimit -Hn 65536   # as root, in the shell that starts gander"),
+        Some(users) if users < MANY => Finding::limits(
+            check,
+            found,
+            format!("at most {users} connections at once, each of a user or a request in flight"),
+        )
+        .mended_by("ulimit -Hn 65536   # as root, in the shell that starts gander"),
+        Some(users) => Finding::good(
+            check,
+            found,
+            format!("up to {users} connections at once; gander raises the soft limit itself"),
+        ),
+        None => Finding::good(check, found, "as many connections as there are ports"),
+    }
+}
+
+fn ports(network: &Network) -> Finding {
+    let check = "Ports";
+    let Some((first, last)) = network.ports else {
+        return Finding::unknown(
+            check,
+            "how many connections to one target there may be is not known",
+        );
+    };
+    let number = u64::from(last.saturating_sub(first)) + 1;
+    let waiting = match network.reuses_waiting {
+        Some(0) => "; ports wait 60 s before they are used again",
+        Some(1) => "; waiting ports are used again",
+        Some(2) => "; waiting ports are used again on loopback only",
+        _ => "",
+    };
+    let found = format!("{first} to {last}{waiting}");
+    let mend = "sudo sysctl -w net.ipv4.ip_local_port_range='1024 65535'";
+    match (number < MANY, network.reuses_waiting) {
+        (true, _) => Finding::limits(check, found, format!("at most {number} connections at once to one target"))
+            .mended_by(mend),
+        (false, Some(0)) => Finding::limits(
+            check,
+            found,
+            format!(
+                "{number} connections at once to one target, and no more than {} new ones a second where none is kept",
+                number / 60
+            ),
+        )
+        .mended_by("sudo sysctl -w net.ipv4.tcp_tw_reuse=1"),
+        (false, _) => {
+            Finding::good(check, found, format!("up to {number} connections at once to one target"))
+        }
+    }
+}
+
+fn backlog(network: &Network) -> Finding {
+    let check = "Listen queue";
+    match network.backlog {
+        None => Finding::unknown(check, "how large a burst of new connections a target here takes is not known"),
+        Some(most) if most < 1_024 => Finding::limits(
+            check,
+            format!("somaxconn {most}"),
+            "a burst of more new connections is lost and tried again after 1 s, which looks like latency",
+        )
+        .mended_by("sudo sysctl -w net.core.somaxconn=4096"),
+        Some(most) => Finding::good(
+            check,
+            format!("somaxconn {most}"),
+            "a target here may let that many new connections wait, if it asks for it",
+        ),
+    }
+}
+
+fn loopback(network: &Network) -> Finding {
+    match network.ipv4_loopback {
+        true => Finding::good("IPv4 loopback", "works", "reference services can be started here"),
+        false => Finding::new(
+            "IPv4 loopback",
+            State::Prevents,
+            "127.0.0.1 cannot be listened on",
+            "no reference service can be started, and no service of this machine reached",
+        )
+        .mended_by("sudo ip link set lo up"),
+    }
+}
+
+fn loopback_of_six(network: &Network) -> Finding {
+    match network.ipv6_loopback {
+        true => {
+            Finding::good("IPv6 loopback", "works", "services that listen on ::1 can be loaded")
+        }
+        false => Finding::new(
+            "IPv6 loopback",
+            State::Missing,
+            "::1 cannot be listened on",
+            "services that listen on ::1 alone cannot be loaded; all others can",
+        )
+        .mended_by("sudo sysctl -w net.ipv6.conf.lo.disable_ipv6=0"),
+    }
+}
+
+fn clock(machine: &Machine) -> Finding {
+    let check = "Clock";
+    let clock = &machine.clock;
+    let source = clock.source.as_deref().unwrap_or("unknown source");
+    let step =
+        clock.step_ns.map_or("step not measured".to_owned(), |ns| format!("steps of {ns} ns"));
+    let cost = clock.reading_ns.map_or(String::new(), |ns| format!(", {ns:.0} ns a reading"));
+    let found = format!("{source}, {step}{cost}");
+    if clock.backward > 0 {
+        return Finding::new(
+            check,
+            State::Prevents,
+            format!("{found}; went backward {} times", clock.backward),
+            "no time that is measured can be trusted",
+        )
+        .mended_by(
+            "echo hpet | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource",
+        );
+    }
+    match (clock.step_ns, clock.reading_ns) {
+        (Some(step), Some(cost)) if step <= 1_000 && cost < 500.0 => {
+            Finding::good(check, found, "never went backward; far finer than any latency")
+        }
+        (None, _) | (_, None) => Finding::unknown(check, "how fine times are is not known"),
+        _ => Finding::limits(check, found, "reading the clock costs, and times are coarse")
+            .mended_by("echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource"),
+    }
+}
+
+fn timers(machine: &Machine) -> Finding {
+    let check = "Timers";
+    let Some(late) = machine.clock.timer else {
+        return Finding::limits(
+            check,
+            "not measured",
+            "the system gives no precise timers: open load is paced to a millisecond",
+        );
+    };
+    let found = format!(
+        "{:.0} us late (median), {:.0} us at worst of {}",
+        late.p50_us, late.max_us, late.timers
+    );
+    match (late.p50_us < LATE_US, late.max_us < LATE_US) {
+        (true, true) => {
+            Finding::good(check, found, "arrivals of open load leave when they are due")
+        }
+        (true, false) => Finding::limits(
+            check,
+            found,
+            "single arrivals leave late; the lag is in every report, and other work is the usual cause",
+        ),
+        (false, _) => Finding::limits(
+            check,
+            found,
+            "arrivals leave late as a rule: runs may be invalid, because of other work or a busy host",
+        ),
+    }
+}
+
+fn disk(reports: &Reports) -> Finding {
+    let check = "Run folders";
+    let path = &reports.path;
+    let free = match reports.free_bytes {
+        Some(bytes) => format!("{} MiB free", bytes >> 20),
+        None => "free space unknown".to_owned(),
+    };
+    match &reports.sync_ms {
+        None => {
+            Finding::unknown(check, format!("{path}: whether it can be written to is not known"))
+        }
+        Some(Err(why)) => Finding::new(
+            check,
+            State::Prevents,
+            format!("{path}: {why}"),
+            "nothing that is measured could be kept",
+        )
+        .mended_by("gander … --reports DIR   # a folder that you may write to"),
+        Some(Ok(_)) if reports.free_bytes.is_some_and(|free| free < NO_SPACE) => Finding::new(
+            check,
+            State::Prevents,
+            format!("{path}: {free}"),
+            "no run would end with its report",
+        )
+        .mended_by("gander … --reports DIR   # a folder on a disk with room"),
+        Some(Ok(ms)) => {
+            let found = format!("{path}: {free}, {ms:.1} ms to write and sync");
+            if *ms > SLOW_SYNC_MS {
+                let means = "a second's record takes a good part of the next second to keep";
+                return Finding::limits(check, found, means)
+                    .mended_by("gander … --reports DIR   # a folder on a faster disk");
+            }
+            if reports.free_bytes.is_some_and(|free| free < LITTLE_SPACE) {
+                return Finding::limits(
+                    check,
+                    found,
+                    "enough for short runs; a soak of days may not fit",
+                )
+                .mended_by("gander … --reports DIR   # a folder on a disk with room");
+            }
+            Finding::good(check, found, "each second of a run is safe within that time")
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Leaks are found, and nothing else is called one.
 //!
-//! Simulated series stand for soaks of ten minutes to an hour; their noise is that of resident memory
-//! as it was measured (see `noise`). Runs of the real binary against services that really leak check
+//! Simulated series stand for soaks of ten minutes to an hour; their noise is louder than that of the
+//! reference services, whose resident memory moves by less than 0.1 MB in a minute. Runs of the real binary against services that really leak check
 //! the whole path against the service's own ledger.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
@@ -198,6 +198,22 @@ fn a_service_that_leaks_grossly_is_found_out_by_what_its_ledger_says() {
     let target = &summary["resources"]["target"];
     let close_wait = target["tcp_sockets_max"]["close_wait"].as_f64().expect("sockets by state");
     assert!(close_wait >= requests / 10.0 * 0.8, "{close_wait} of {requests} requests");
+}
+
+#[test]
+fn a_service_that_falls_behind_does_not_leak() {
+    let _guard = one_at_a_time();
+    let gander = Gander::new();
+    let scenario = gander.scenario(&format!("service = \"inference\"\n{BUSY}"));
+    // A model that takes 20 requests a second, and gets 80.
+    let finished = gander.run(&format!(
+        "{scenario} --rate 80 --duration 12s --drain 1s --observe-every 100ms \
+         --service latency.base=200ms"
+    ));
+    let summary = finished.summary();
+    let sockets = leak(&summary, "sockets");
+    assert_eq!(sockets["verdict"], "too_early", "{sockets:#}");
+    assert!(sockets["why"].as_str().is_some_and(|why| why.contains("the load")), "{sockets:#}");
 }
 
 /// The same service for a minute that stands for ten: everything is ten times faster, and so are the

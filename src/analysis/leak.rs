@@ -35,6 +35,8 @@ const FULL_SECONDS: f64 = 600.0;
 const SHORTENING: f64 = 1.5;
 /// Load that grew by more than this share explains growth of its own.
 const STEADY: f64 = 0.1;
+/// So few iterations in flight come and go by chance.
+const FEW: f64 = 3.0;
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -307,29 +309,32 @@ fn rows_per_second(run: &Run) -> Option<f64> {
 }
 
 /// By which share the load of the second half of what is judged is above that of the first; `None`
-/// where it is steady. Load is users, or in open load what was due.
+/// where it is steady. Load is what was active (users, or iterations in flight: those of a service
+/// that falls behind pile up) and, in open load, what was due.
 fn load_growth(run: &Run) -> Option<f64> {
     let window = run.window();
     let (start, length) = (window.start.as_secs_f64(), window.length().as_secs_f64());
     let (from, middle) = (start + length * BURN_IN, start + length * (1.0 + BURN_IN) / 2.0);
     let is_open = matches!(run.start.plan.load, LoadModel::Open(_));
-    let (mut sums, mut seconds) = ([0.0; 2], [0.0; 2]);
+    let (mut active, mut due, mut seconds) = ([0.0; 2], [0.0; 2], [0.0; 2]);
     let mut due_before = 0;
     for interval in &run.intervals {
         let (begin, end) = (interval.start.as_secs_f64(), interval.end.as_secs_f64());
-        let lasted = end - begin;
-        let due = interval.ledger.scheduled;
+        let due_now = interval.ledger.scheduled;
         if begin >= from && end <= start + length {
             let half = usize::from(begin >= middle);
-            seconds[half] += lasted;
-            sums[half] += match is_open {
-                true => (due - due_before) as f64,
-                false => f64::from(interval.users) * lasted,
-            };
+            seconds[half] += end - begin;
+            active[half] += f64::from(interval.users) * (end - begin);
+            due[half] += (due_now - due_before) as f64;
         }
-        due_before = due;
+        due_before = due_now;
     }
-    let [first, second] = [0, 1].map(|half| sums[half] / seconds[half]);
-    let share = second / first - 1.0;
-    (share > STEADY).then_some(share)
+    let means = |sums: [f64; 2]| [sums[0] / seconds[0], sums[1] / seconds[1]];
+    let grew = |[first, second]: [f64; 2], at_least: f64| {
+        let share = second / first - 1.0;
+        (share > STEADY && second - first >= at_least).then_some(share)
+    };
+    let active = grew(means(active), if is_open { FEW } else { 0.0 });
+    let due = is_open.then(|| grew(means(due), 0.0)).flatten();
+    active.into_iter().chain(due).reduce(f64::max)
 }

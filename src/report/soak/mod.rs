@@ -157,11 +157,16 @@ fn returned(soak: &Soak) -> Section {
     let section = section.with(table);
     match soak.service {
         Some(service) => section.with(Text::from(format!(
-            "The reference service itself counts {} open of {} accepted, and {} made for the service \
-             behind it.",
+            "The reference service itself counts {} open of {} accepted{}.",
             format::counted(service.open, "connection", "connections"),
             format::count(service.accepted),
-            format::counted(service.upstream_clients, "client", "clients"),
+            match service.upstream_clients {
+                0 => String::new(),
+                clients => format!(
+                    ", and {} made for the service behind it",
+                    format::counted(clients, "client", "clients")
+                ),
+            },
         ))),
         None => section,
     }

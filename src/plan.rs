@@ -64,6 +64,8 @@ pub struct Plan {
     pub profile: Option<ProfileOptions>,
     /// From one look at the resources of target and generator to the next.
     pub observe_every: Duration,
+    /// Where the target shows its own numbers, where they are asked for: a path on it, or a URL.
+    pub scrape: Option<String>,
 }
 
 /// From one look at resources to the next, where nothing else is asked for.

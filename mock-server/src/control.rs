@@ -1,11 +1,11 @@
 //! `/control`: what a test or a load generator asks of the service itself. Control requests are
-//! never in the ledger and never wait for the service's engine.
+//! never in the ledger and never wait for the service's engine. Nor are those to `/metrics`.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -14,14 +14,20 @@ use serde::de::DeserializeOwned;
 use crate::fastapi::{self, Rejection};
 use crate::faults::Faults;
 use crate::latency::Latency;
-use crate::ledger::Snapshot;
+use crate::ledger::{Snapshot, metrics};
 use crate::service::{Context, Forget};
 
 /// Where the control routes are.
 pub(crate) const PREFIX: &str = "/control";
 
+/// Where the ledger is in Prometheus' text format, as other services have theirs.
+const METRICS: &str = "/metrics";
+
 /// Whether a request to `path` is a control request.
 pub(crate) fn owns(path: &str) -> bool {
+    if path == METRICS {
+        return true;
+    }
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -48,6 +54,16 @@ pub(crate) fn router(context: &Context, forget: &Forget) -> Router {
         .fallback(fastapi::not_found)
         .method_not_allowed_fallback(fastapi::method_not_allowed)
         .with_state(control)
+}
+
+/// What whoever watches the service asks for, outside [`PREFIX`].
+pub(crate) fn metrics(context: &Context) -> Router {
+    Router::new().route(METRICS, get(show_metrics)).with_state(context.clone())
+}
+
+async fn show_metrics(State(context): State<Context>) -> Response {
+    let kind = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
+    (kind, context.ledger.metrics()).into_response()
 }
 
 async fn read(State(context): State<Context>) -> Json<Snapshot> {

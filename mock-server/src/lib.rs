@@ -145,6 +145,7 @@ pub(crate) async fn run_with(
     }?;
     let control = control::router(&context, &service.forget);
     let app = record::recorded(service, leaking, &context).nest(control::PREFIX, control);
+    let app = app.merge(control::metrics(&context));
     serve::serve(listener, app, &context).await;
     Ok(())
 }

@@ -4,6 +4,7 @@ pub mod accuracy;
 pub mod capacity;
 pub mod leak;
 pub mod machine;
+pub mod server;
 mod validity;
 mod verdicts;
 

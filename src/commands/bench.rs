@@ -19,6 +19,7 @@ use crate::observe::environment::environment;
 use crate::observe::lag::TimerLag;
 use crate::observe::monitor::Monitor;
 use crate::observe::resources::Observer;
+use crate::observe::scrape::{self, Scraper};
 use crate::plan::{Ending, Plan, Stop, Target};
 use crate::report::format;
 use crate::schedule::{Arrivals, LoadModel, show_duration};
@@ -79,7 +80,13 @@ impl Bench {
         let launched = &self.launched;
         let target = Arc::new(HttpTarget::new(&launched.url, plan.http.clone())?);
         let runtime = runtime(plan.threads)?;
-        let probed = runtime.block_on(target.probe());
+        let own = plan.scrape.as_deref().map(|place| numbers(place, &launched.url)).transpose()?;
+        let mut probed = runtime.block_on(target.probe());
+        if let (Some(own), true) = (&own, probed.is_ok()) {
+            // The same hosts are allowed as for the load.
+            let watched = HttpTarget::new(&origin(own), plan.http.clone())?;
+            probed = runtime.block_on(watched.probe()).and_then(|()| scrape::probe(own));
+        }
         if let Err(error) = signals::check().and(probed) {
             // Dropped, it would wait for a name that is still being resolved.
             runtime.shutdown_background();
@@ -90,7 +97,7 @@ impl Bench {
             announce(&plan, launched, &folder, self.files);
         }
         let ends = (self.ends.clone(), &mut self.interrupts);
-        let ended = drive(plan, launched, target, &runtime, journal, ends, output);
+        let ended = drive(plan, (launched, own), target, &runtime, journal, ends, output);
         runtime.shutdown_background();
         ended.map(|()| folder)
     }
@@ -191,10 +198,30 @@ fn announce(plan: &Plan, launched: &Launched, folder: &RunFolder, files: Option<
     let _ = stderr().write_all(text.as_bytes());
 }
 
+/// Where the target at `base` shows its own numbers: `place` is a path on it, or a URL.
+fn numbers(place: &str, base: &Url) -> Result<Url, Error> {
+    let url = base.join(place).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| {
+        Error::BadInput(format!(
+            "--scrape {place}: expected a path such as /metrics, or a URL that begins with http:// or \
+             https://"
+        ))
+    })
+}
+
+/// The base URL of `url`.
+fn origin(url: &Url) -> Url {
+    let mut origin = url.clone();
+    origin.set_path("");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    origin
+}
+
 /// Applies the load; the journal holds the run, and is closed, when this returns.
 fn drive(
     plan: Plan,
-    launched: &Launched,
+    (launched, own): (&Launched, Option<Url>),
     target: Arc<HttpTarget>,
     runtime: &Runtime,
     journal: Journal,
@@ -222,8 +249,10 @@ fn drive(
         let _ = on_failure.try_send(Stop::Failed.into());
     };
     let every = plan.observe_every;
+    let (entries, told) = std::sync::mpsc::channel();
     let monitor =
-        Monitor::start(Arc::clone(&recorder), clock, journal, observers, every, on_failure);
+        Monitor::start(Arc::clone(&recorder), clock, journal, observers, every, told, on_failure);
+    let scraper = own.map(|own| Scraper::start(own, clock, entries));
     let redactions = plan.scenario.redactions().clone();
     let watch = launched.watch(move |said| {
         let said = redactions.redact(&said);
@@ -239,6 +268,9 @@ fn drive(
     let outcome = runtime.block_on(engine::run(context, interrupts));
     let at = clock.now();
     drop(watch);
+    if let Some(scraper) = scraper {
+        scraper.finish();
+    }
     let file = monitor.finish();
     if let Some(progress) = progress {
         progress.finish();

@@ -18,6 +18,7 @@
 //! | `resources` | `target` and `generator`: CPU, memory, the most threads, files, sockets; of the generator alone `timer_lag_max_ms` |
 //! | `ledger` | totals of the whole run, `balances` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
+//! | `server` | the target's own numbers (`looks`, `seconds`, `series`) and those `compared` with gander's; left out where it was not asked (`--scrape`) |
 //!
 //! Figures: `count` (successes and failures due in the measured part), `ok`, `failed`,
 //! `failure_share` (0 to 1), `rps` and `ok_rps` (ended in the measured part, per second),
@@ -67,7 +68,7 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
         all.extend(about.figures(of_step, Some(StepId(id))));
         Value::Object(all)
     });
-    json!({
+    let mut all = json!({
         "schema_version": SCHEMA_VERSION,
         "scenario": plan.scenario,
         "workload_digest": plan.digest,
@@ -104,7 +105,11 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
         "rows": super::run::rows_json(run, assessment),
         "ledger": ledger(run),
         "errors": errors(run),
-    })
+    });
+    if let Some(server) = crate::analysis::server::server(run, &assessment.summary) {
+        all["server"] = json!(server);
+    }
+    all
 }
 
 /// The name of an outcome as a key: as in the run folder.

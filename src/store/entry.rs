@@ -9,6 +9,7 @@ use crate::measure::metric::Metric;
 use crate::measure::resource::ResourceSample;
 use crate::measure::rows::StoredRows;
 use crate::measure::sample::{Offset, Outcome, StepId};
+use crate::measure::scrape::Scraped;
 use crate::measure::summary::MeasuredWindow;
 use crate::plan::{PlanRecord, Stop};
 
@@ -25,6 +26,8 @@ pub enum Entry {
     Interval(Box<StoredInterval>),
     /// A look at a process tree.
     Resource(ResourceSample),
+    /// A look at the target's own numbers.
+    Scraped(Scraped),
     /// Something a reader should know.
     Event(Event),
     /// The last line of a run that was not killed.

@@ -103,6 +103,7 @@ pub fn read(folder: &Path) -> Result<Run, Error> {
         start,
         intervals: Vec::new(),
         resources: Vec::new(),
+        scraped: Vec::new(),
         events: Vec::new(),
         end: None,
         lost_lines: 0,
@@ -144,6 +145,7 @@ fn add(run: &mut Run, entry: Entry) {
         Entry::Start(_) => {}
         Entry::Interval(interval) => run.intervals.push(*interval),
         Entry::Resource(sample) => run.resources.push(sample),
+        Entry::Scraped(look) => run.scraped.push(look),
         Entry::Event(event) => run.events.push(event),
         Entry::End(end) => run.end = Some(end),
     }

@@ -5,6 +5,7 @@ use crate::measure::interval::{ErrorKey, ErrorRecord, Interval};
 use crate::measure::ledger::Ledger;
 use crate::measure::resource::{Observed, ResourceSample};
 use crate::measure::sample::Tokens;
+use crate::measure::scrape::Scraped;
 use crate::measure::summary::{MeasuredWindow, Merged, Summary};
 
 use super::entry::{End, Event, Start, StoredInterval};
@@ -18,6 +19,8 @@ pub struct Run {
     pub intervals: Vec<StoredInterval>,
     /// Looks at the target and at gander, in order.
     pub resources: Vec<ResourceSample>,
+    /// Looks at the target's own numbers, in order.
+    pub scraped: Vec<Scraped>,
     /// What a reader should know.
     pub events: Vec<Event>,
     /// How it ended; `None` where the run was killed.

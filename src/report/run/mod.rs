@@ -9,6 +9,7 @@ mod notes;
 mod outcomes;
 mod overview;
 mod rows;
+mod server;
 mod spending;
 mod streams;
 mod usage;
@@ -57,6 +58,7 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         outcomes::errors(&source, &mut notes),
         charts::charts(&source),
         usage::resources(&source, &mut notes),
+        server::numbers(&source, &mut notes),
         spending::budget(&source, &mut notes),
         ledger::ledger(&source, &mut notes),
         ledger::validity(&source),

@@ -141,7 +141,7 @@ pub fn server(run: &Run, summary: &Summary) -> Option<Server> {
     compared.extend(errors(run, &tracks, whole));
     // The looks that hold the measured part between them.
     let ats = || run.scraped.iter().map(|look| look.at);
-    let from = ats().filter(|at| *at <= summary.window.start).last().unwrap_or(first.at);
+    let from = ats().rfind(|at| *at <= summary.window.start).unwrap_or(first.at);
     let to = ats().find(|at| *at >= summary.window.end).unwrap_or(last.at);
     let measured = (from.as_secs_f64(), to.as_secs_f64());
     for (name, metric) in TIMES {

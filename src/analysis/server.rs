@@ -152,11 +152,22 @@ pub fn server(run: &Run, summary: &Summary) -> Option<Server> {
 
 fn tracks(run: &Run) -> Vec<Track<'_>> {
     let mut tracks: Vec<Track<'_>> = Vec::new();
+    // Which track a number stands for.
+    let mut numbered: Vec<usize> = Vec::new();
     for (number, look) in run.scraped.iter().enumerate() {
-        let new = look.new.iter();
-        tracks.extend(new.map(|series| Track { series, points: vec![], from_start: number == 0 }));
+        if look.is_first {
+            numbered.clear();
+        }
+        for series in &look.new {
+            let known = tracks.iter().position(|track| track.series == series);
+            numbered.push(known.unwrap_or(tracks.len()));
+            if known.is_none() {
+                tracks.push(Track { series, points: Vec::new(), from_start: number == 0 });
+            }
+        }
         for (id, value) in &look.values {
-            if let Some(track) = tracks.get_mut(*id as usize) {
+            let track = numbered.get(*id as usize).and_then(|index| tracks.get_mut(*index));
+            if let Some(track) = track {
                 track.points.push((look.at.as_secs_f64(), *value));
             }
         }

@@ -56,7 +56,10 @@ pub enum Kind {
 pub struct Scraped {
     /// When the answer was there.
     pub at: Offset,
-    /// Series that no earlier look had; they are numbered in the order in which they appear in the run.
+    /// Whether series are numbered anew from here on: the first look, and the first after a run went on.
+    #[serde(default)]
+    pub is_first: bool,
+    /// Series that no earlier look had; they are numbered in the order in which they appear.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub new: Vec<Series>,
     /// Numbers of series, and their values. A value that is no finite number is left out.

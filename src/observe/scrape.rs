@@ -150,7 +150,8 @@ impl Asking {
         if exposition.samples.is_empty() {
             return Err(NOTHING.to_owned());
         }
-        let mut scraped = Scraped { at: self.clock.now(), new: Vec::new(), values: Vec::new() };
+        let (at, is_first) = (self.clock.now(), self.known.is_empty());
+        let mut scraped = Scraped { at, is_first, new: Vec::new(), values: Vec::new() };
         let mut left_out = 0;
         for (series, value) in exposition.samples.into_iter().filter(|(_, v)| v.is_finite()) {
             let id = match self.known.get(&series) {

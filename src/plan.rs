@@ -66,6 +66,8 @@ pub struct Plan {
     pub observe_every: Duration,
     /// For how long the target is looked at after the load; zero where it is not.
     pub settle: Duration,
+    /// Where the target shows its own numbers, where they are asked for: a path on it, or a URL.
+    pub scrape: Option<String>,
 }
 
 /// From one look at resources to the next, where nothing else is asked for.

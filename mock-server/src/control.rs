@@ -1,11 +1,11 @@
 //! `/control`: what a test or a load generator asks of the service itself. Control requests are
-//! never in the ledger and never wait for the service's engine.
+//! never in the ledger and never wait for the service's engine. Nor are those to `/metrics`.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -14,19 +14,22 @@ use serde::de::DeserializeOwned;
 use crate::fastapi::{self, Rejection};
 use crate::faults::Faults;
 use crate::latency::Latency;
-use crate::ledger::Snapshot;
+use crate::ledger::{Snapshot, metrics};
 use crate::pprof_route;
 use crate::service::{Context, Forget};
 
 /// Where the control routes are.
 pub(crate) const PREFIX: &str = "/control";
 
-/// Whether a request to `path` is a control request, or one for a profile.
+/// Where the ledger is in Prometheus' text format, as other services have theirs.
+const METRICS: &str = "/metrics";
+
+/// Whether a request to `path` is a control request, or one for a profile or metrics.
 pub(crate) fn owns(path: &str) -> bool {
     let below = |prefix: &str| {
         path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    below(PREFIX) || below(pprof_route::PREFIX)
+    path == METRICS || below(PREFIX) || below(pprof_route::PREFIX)
 }
 
 #[derive(Clone)]
@@ -52,6 +55,16 @@ pub(crate) fn router(context: &Context, forget: &Forget) -> Router {
         .fallback(fastapi::not_found)
         .method_not_allowed_fallback(fastapi::method_not_allowed)
         .with_state(control)
+}
+
+/// What whoever watches the service asks for, outside [`PREFIX`].
+pub(crate) fn metrics(context: &Context) -> Router {
+    Router::new().route(METRICS, get(show_metrics)).with_state(context.clone())
+}
+
+async fn show_metrics(State(context): State<Context>) -> Response {
+    let kind = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
+    (kind, context.ledger.metrics()).into_response()
 }
 
 async fn read(State(context): State<Context>) -> Json<Snapshot> {

@@ -3,6 +3,7 @@
 //! One lock guards all of it, so every snapshot is of one moment. A request takes the lock twice, to
 //! be opened and to be closed, each time for a few additions.
 
+pub(crate) mod metrics;
 mod snapshot;
 mod sockets;
 mod streams;

@@ -149,6 +149,7 @@ pub(crate) async fn run_with(
     let control = control::router(&context, &service.forget);
     let app = record::recorded(service, leaking, &context).nest(control::PREFIX, control);
     let app = app.nest(pprof_route::PREFIX, pprof_route::router(&context));
+    let app = app.merge(control::metrics(&context));
     serve::serve(listener, app, &context).await;
     Ok(())
 }

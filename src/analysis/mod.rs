@@ -6,6 +6,7 @@ pub mod capacity;
 pub mod leak;
 pub mod machine;
 pub mod profile;
+pub mod server;
 pub mod soak;
 mod validity;
 mod verdicts;

@@ -119,6 +119,10 @@ struct TargetOptions {
     /// How long the spawned target may take to be ready
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     ready_within: Duration,
+    /// Path on the target, or URL, of its own numbers in the text format of Prometheus: asked for
+    /// each second, and shown beside gander's
+    #[arg(long, value_name = "PATH|URL")]
+    scrape: Option<String>,
     /// Setting of the reference service, as `engine=blocking` or `latency.base=90ms` (see `gander mock
     /// NAME --show`); may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, conflicts_with_all = ["target", "spawn"])]
@@ -212,6 +216,7 @@ impl LoadArgs {
         if let Some(rows) = self.load.row_limit(&scenario) {
             scenario = scenario.with_row_limit(rows);
         }
+        let scrape = self.target.scrape.clone();
         let target = self.target.target(&scenario)?;
         let observe_every = self.target.observe_every;
         let client = self.client;
@@ -235,6 +240,7 @@ impl LoadArgs {
             command_line,
             purpose: Purpose::Load,
             profile: self.profiling.asked(),
+            scrape,
             observe_every,
             settle: Duration::ZERO,
             scenario,

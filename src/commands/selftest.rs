@@ -148,6 +148,7 @@ pub fn selftest(test: Selftest, output: Output) -> Result<Exit, Error> {
             command_line: test.command_line.clone(),
             purpose: Purpose::Load,
             profile: None,
+            scrape: None,
             observe_every: OBSERVE_EVERY,
             settle: Duration::ZERO,
         };

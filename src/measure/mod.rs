@@ -12,5 +12,6 @@ pub mod recorder;
 pub mod resource;
 pub mod rows;
 pub mod sample;
+pub mod scrape;
 pub mod summary;
 pub mod validity;

@@ -8,5 +8,6 @@ pub mod listener;
 pub mod machine;
 pub mod monitor;
 pub mod resources;
+pub mod scrape;
 mod tcp;
 mod threads;

@@ -69,6 +69,8 @@ struct Beat {
     clock: Clock,
     journal: Journal,
     observers: Vec<Observer>,
+    /// What others have to say, written with the next beat.
+    others: Receiver<Entry>,
     /// From one look at resources to the next, at most a second.
     observe_every: Duration,
     /// Those taken with the last beat.
@@ -144,6 +146,7 @@ impl Monitor {
         journal: Journal,
         observers: Vec<Observer>,
         observe_every: Duration,
+        others: Receiver<Entry>,
         on_failure: impl FnOnce() + Send + 'static,
     ) -> Monitor {
         let (stop, stopped) = channel();
@@ -153,6 +156,7 @@ impl Monitor {
             clock,
             journal,
             observers,
+            others,
             observe_every,
             last_resources: Vec::new(),
             recent: VecDeque::new(),
@@ -218,6 +222,9 @@ impl Beat {
         self.journal.append(&Entry::Interval(Box::new((&interval).into())))?;
         let now = self.observe()?;
         let before = std::mem::replace(&mut self.last_resources, now);
+        while let Ok(entry) = self.others.try_recv() {
+            self.journal.append(&entry)?;
+        }
         self.journal.sync()?;
         self.recent.push_back(Second::from(&interval));
         if self.recent.len() > LIVE_SECONDS {
@@ -324,6 +331,7 @@ mod tests {
             journal,
             vec![Observer::this_process()],
             SECOND,
+            channel().1,
             on_failure,
         );
         use Outcome::{Cancelled, HttpStatus, Ok};

@@ -10,44 +10,49 @@ use crate::analysis::machine::{Finding, State};
 use crate::measure::machine::Machine;
 
 use super::format;
-use super::model::{Cell, Column, Report, Section, Table, Text, Tone};
+use super::model::{Block, Cell, Column, Report, Section, Table, Text, Tone};
 
 /// Version of the JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The report of `findings`.
 pub fn build(findings: &[Finding]) -> Report {
-    let columns = [
-        Column::words("Check"),
-        Column::words("State"),
-        Column::words("Found"),
-        Column::words("What it means").expendable(1),
-    ];
+    let columns = [Column::words("Check"), Column::words("State"), Column::words("Found")];
     let mut table = Table::new(columns);
     table.rows.extend(findings.iter().map(|finding| {
         let state = Text::emphasis(tone(finding.state), finding.state.words());
         let found = Text::from(finding.found.as_str());
-        vec![
-            Cell::from(finding.check),
-            Cell::Text(state),
-            Cell::Text(found),
-            Cell::Text(Text::from(finding.means.as_str())),
-        ]
+        vec![Cell::from(finding.check), Cell::Text(state), Cell::Text(found)]
     }));
-    let mends = findings.iter().filter_map(|finding| {
-        Some((finding.check.to_owned(), Text::literal(finding.mend.as_deref()?)))
-    });
-    let mends: Vec<_> = mends.collect();
-    let mut sections = vec![Section::new("This machine").brief(true).with(table)];
-    if !mends.is_empty() {
-        let facts = super::model::Block::Facts(mends);
-        sections.push(Section::new("What mends it").brief(true).with(facts));
-    }
+    let sections = [
+        Section::new("This machine").with(table),
+        means("What limits you, and what mends it", findings, |state| state != State::Good),
+        means("What you can rely on", findings, |state| state == State::Good),
+    ];
+    let sections = sections.into_iter().map(|section| section.brief(true));
+    let sections = sections.filter(|section| !section.blocks.is_empty()).collect();
     Report {
         title: "gander doctor".to_owned(),
         subtitle: vec![verdict(findings)],
         sections,
         ..Report::default()
+    }
+}
+
+/// What the findings of some states mean for gander's figures, and the commands that mend them.
+fn means(title: &str, findings: &[Finding], is_of: fn(State) -> bool) -> Section {
+    let of = findings.iter().filter(|finding| is_of(finding.state)).map(|finding| {
+        let means = Text::emphasis(tone(finding.state), finding.check)
+            .plain(format!(": {}", finding.means));
+        match &finding.mend {
+            Some(mend) => means.plain(" \u{2192} ").code(mend.as_str()),
+            None => means,
+        }
+    });
+    let items: Vec<Text> = of.collect();
+    match items.is_empty() {
+        true => Section::new(title),
+        false => Section::new(title).with(Block::List(items)),
     }
 }
 

@@ -23,6 +23,7 @@
 //! | `soak` | of a soak: `windows`, `drifts`, `resources` (verdicts on leaks), `returned`, `service`, `settled_seconds`; `null` otherwise |
 //! | `resumed` | where a run went on after a kill: a list of `at_s`, `resumed_at`, `away_s` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
+//! | `server` | the target's own numbers (`looks`, `seconds`, `series`) and those `compared` with gander's; left out where it was not asked (`--scrape`) |
 //!
 //! Figures: `count` (successes and failures due in the measured part), `ok`, `failed`,
 //! `failure_share` (0 to 1), `rps` and `ok_rps` (ended in the measured part, per second),
@@ -75,7 +76,7 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
         all.extend(about.figures(of_step, Some(StepId(id))));
         Value::Object(all)
     });
-    json!({
+    let mut all = json!({
         "schema_version": SCHEMA_VERSION,
         "scenario": plan.scenario,
         "workload_digest": plan.digest,
@@ -116,7 +117,11 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
         "soak": assessment.soak,
         "resumed": run.resumed.iter().map(resumed).collect::<Vec<_>>(),
         "errors": errors(run),
-    })
+    });
+    if let Some(server) = crate::analysis::server::server(run, &assessment.summary) {
+        all["server"] = json!(server);
+    }
+    all
 }
 
 /// The name of an outcome as a key: as in the run folder.

@@ -10,6 +10,7 @@ use crate::measure::numbers::Numbers;
 use crate::measure::resource::ResourceSample;
 use crate::measure::rows::StoredRows;
 use crate::measure::sample::{Offset, Outcome, StepId};
+use crate::measure::scrape::Scraped;
 use crate::measure::summary::MeasuredWindow;
 use crate::plan::{PlanRecord, Stop, TargetRecord};
 
@@ -26,6 +27,8 @@ pub enum Entry {
     Interval(Box<StoredInterval>),
     /// A look at a process tree.
     Resource(Box<ResourceSample>),
+    /// A look at the target's own numbers.
+    Scraped(Scraped),
     /// Something a reader should know.
     Event(Event),
     /// The run goes on after it was killed or interrupted; offsets too, as if no time had passed.

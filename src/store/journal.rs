@@ -144,6 +144,7 @@ fn read_from(file: &File, folder: &Path) -> Result<(Run, u64), Error> {
         start,
         intervals: Vec::new(),
         resources: Vec::new(),
+        scraped: Vec::new(),
         events: Vec::new(),
         resumed: Vec::new(),
         settled: None,
@@ -184,6 +185,7 @@ fn add(run: &mut Run, entry: Entry) {
         Entry::Start(_) => {}
         Entry::Interval(interval) => run.intervals.push(*interval),
         Entry::Resource(sample) => run.resources.push(*sample),
+        Entry::Scraped(look) => run.scraped.push(look),
         Entry::Event(event) => run.events.push(event),
         Entry::Resumed(resumed) => {
             run.end = None;

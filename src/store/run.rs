@@ -8,6 +8,7 @@ use crate::measure::ledger::Ledger;
 use crate::measure::numbers::Numbers;
 use crate::measure::resource::{Observed, ResourceSample};
 use crate::measure::sample::{Offset, Tokens};
+use crate::measure::scrape::Scraped;
 use crate::measure::summary::{MeasuredWindow, Merged, Summary};
 
 use super::entry::{End, Event, Resumed, Settled, Start, StoredInterval};
@@ -21,6 +22,8 @@ pub struct Run {
     pub intervals: Vec<StoredInterval>,
     /// Looks at the target and at gander, in order.
     pub resources: Vec<ResourceSample>,
+    /// Looks at the target's own numbers, in order.
+    pub scraped: Vec<Scraped>,
     /// What a reader should know.
     pub events: Vec<Event>,
     /// Where it went on after it was killed or interrupted, in order.
@@ -92,7 +95,7 @@ impl Run {
     }
 
     /// The part since which the target is one process: all of it, but for a run that went on with a
-    /// target that was started again. Without the histograms.
+    /// target that was started again. Without histograms, and what the target said of itself.
     pub fn of_one_target(&self) -> Cow<'_, Run> {
         let before = [&self.start.plan.target].into_iter();
         let targets = before.chain(self.resumed.iter().map(|resumed| &resumed.target));
@@ -109,6 +112,7 @@ impl Run {
             start: self.start.clone(),
             intervals: intervals.collect(),
             resources: looks.copied().collect(),
+            scraped: Vec::new(),
             events: Vec::new(),
             resumed: Vec::new(),
             settled: self.settled.clone(),

@@ -6,3 +6,6 @@
 mod doctor;
 #[path = "../support/gander.rs"]
 mod gander;
+#[path = "../support/reference.rs"]
+mod reference;
+mod scrape;

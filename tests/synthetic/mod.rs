@@ -213,6 +213,7 @@ impl Scene {
             intervals.push(StoredInterval::from(&recorder.rotate(at(second))));
         }
         Run {
+            scraped: Vec::new(),
             start: self.start(),
             resources: self.resources(end),
             events: self

@@ -207,6 +207,16 @@ impl Times {
         self.histogram.len()
     }
 
+    /// How many were no longer than `seconds`, to the histogram's three digits.
+    pub(super) fn count_up_to(&self, seconds: f64) -> u64 {
+        self.histogram.count_between(0, (seconds * 1e9) as u64)
+    }
+
+    /// Their exact sum in seconds.
+    pub(super) fn sum_seconds(&self) -> f64 {
+        self.sum_ns as f64 / 1e9
+    }
+
     pub(crate) fn figures(&self) -> Figures {
         let count = self.histogram.len();
         if count == 0 {

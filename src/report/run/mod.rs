@@ -11,6 +11,7 @@ mod notes;
 mod outcomes;
 mod overview;
 mod rows;
+mod server;
 mod spending;
 mod streams;
 mod usage;
@@ -62,6 +63,7 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         charts::charts(&source),
         usage::resources(&source, &mut notes),
         leak::leaks(&source, &mut notes),
+        server::numbers(&source, &mut notes),
         spending::budget(&source, &mut notes),
         ledger::ledger(&source, &mut notes),
         ledger::validity(&source),

@@ -10,6 +10,7 @@
 #[path = "support/gander.rs"]
 mod gander;
 #[path = "support/peers.rs"]
+#[allow(dead_code, reason = "its servers are for other tests")]
 mod peers;
 
 use std::io::{BufRead as _, BufReader};

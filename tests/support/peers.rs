@@ -1,7 +1,5 @@
 //! Real programs to test with, as `.ci/install-peers` installs them.
 
-#![allow(dead_code, reason = "each test file uses a part of this")]
-
 use std::env;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -123,11 +123,75 @@ fn native_code_is_sampled_by_perf_with_and_without_frame_pointers() {
         let profiles = profile(&gander, &arguments, perf.parent());
         let (record, folded) = of(&profiles, "target-cpu");
         assert_eq!(record.sampler, SamplerKind::Perf, "{record:?}");
-        assert_split(below(folded, "tokenize"), below(folded, "embed"));
+        let (tokenize, embed) = (below(folded, "tokenize"), below(folded, "embed"));
+        assert_split(tokenize, embed);
+        assert!(
+            below(folded, "serve") >= (tokenize + embed) * 9 / 10,
+            "callers are known:\n{folded}"
+        );
         eprintln!(
             "{pointers}: {} samples, {} empty, {:?}",
             record.samples, record.empty, record.notes
         );
+    }
+}
+
+#[test]
+fn a_service_that_computes_and_one_that_waits_are_told_apart() {
+    let _alone = one_at_a_time();
+    for (burn_ms, computes) in [(20, true), (0, false)] {
+        let gander = Gander::new();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gander"));
+        let service = format!("burn_ms={burn_ms}");
+        command.args(["profile", "multi-query", "--duration", "5s", "--format", "json"]);
+        command.args(["--users", "2", "--service", &service, "--reports"]).arg(gander.reports());
+        finished(command).assert_valid_or_crowded();
+        let profiles = read(&gander.run_folder()).unwrap();
+        // One that waits may be on no processor at any sample.
+        let found = profiles.taken.iter().find(|(record, _)| record.name == "target-cpu");
+        let (burnt, total) =
+            found.map_or((0, 0), |(_, folded)| (below(folded, "burn"), folded.total()));
+        assert_eq!(burnt * 2 > total, computes, "{burnt} of {total} samples");
+        assert!(computes || burnt == 0, "{burnt} of {total} samples");
+    }
+}
+
+#[test]
+#[ignore = "a campaign: 16 runs take minutes, and the machine must do nothing else"]
+fn campaign_overhead_of_profiling() {
+    let _alone = one_at_a_time();
+    let settings = "--set latency=0s --set work.tokenize=700us --set work.embed=300us";
+    // Target's CPU per request and requests a second, of one run.
+    let measured = |profile: &str| {
+        let service = Service::start(settings);
+        let (gander, url) = (Gander::new(), &service.url);
+        let scenario = gander.scenario(BUSY);
+        let run = gander.run(&format!(
+            "{scenario} --users 2 --warm-up 1s --duration 6s --target {url} --pid {} {profile}",
+            service.process.id()
+        ));
+        let summary = run.summary();
+        let figure = |value: &serde_json::Value| value.as_f64().unwrap();
+        let rps = figure(&summary["total"]["rps"]);
+        (figure(&summary["resources"]["target"]["cpu_ms_per_request"]), rps)
+    };
+    let mut ratios = [Vec::new(), Vec::new()];
+    for pair in 0..8 {
+        let (first, second) = if pair % 2 == 0 { ("", "--profile") } else { ("--profile", "") };
+        let (first, second) = (measured(first), measured(second));
+        let (off, on) = if pair % 2 == 0 { (first, second) } else { (second, first) };
+        ratios[0].push(on.0 / off.0 - 1.0);
+        ratios[1].push(on.1 / off.1 - 1.0);
+    }
+    for (what, mut changes) in ["CPU per request", "requests a second"].into_iter().zip(ratios) {
+        changes.sort_by(f64::total_cmp);
+        let count = changes.len() as f64;
+        let mean = changes.iter().sum::<f64>() / count;
+        let spread = changes.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        // Student's t for 7 degrees of freedom, 95%.
+        let interval = 2.365 * (spread / count).sqrt();
+        let (mean, interval) = (mean * 100.0, interval * 100.0);
+        eprintln!("{what}: {mean:+.2}% +- {interval:.2}% with profiling at 99 Hz; {changes:.3?}");
     }
 }
 

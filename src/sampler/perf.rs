@@ -18,8 +18,10 @@ use super::growing::{Growing, Slice};
 use super::process::program;
 use super::span::Span;
 
-/// More samples than this without a stack, and frame pointers are not what this program has.
+/// More samples than this without a stack, or this share without a caller, and frame pointers are not
+/// what this program has.
 const EMPTY_AT_MOST: f64 = 0.1;
+const ALONE_AT_MOST: f64 = 0.5;
 /// Samples from which that can be told.
 const ENOUGH: u64 = 20;
 /// Length of slices while it is not known how stacks are found, and afterwards. Each begins with the
@@ -99,15 +101,17 @@ impl Recording<'_> {
         let mut growing = fresh();
         let mut stacks = Stacks::Pointers;
         // Until it is known how stacks are found, they are looked at as they come.
-        let mut seen = 0;
+        let (mut seen, mut alone) = (0, 0);
         while seen < ENOUGH
             && let Some(left) = span.left()
         {
             let slice = self.read(&self.record(span, left.min(FIRST_SLICE), stacks)?)?;
             seen += slice.folded.total() + slice.empty;
+            alone += callerless(&slice.folded);
             growing.add(slice);
         }
-        if growing.empty_share() > EMPTY_AT_MOST {
+        let is_alone = alone as f64 > ALONE_AT_MOST * seen as f64;
+        if is_alone || growing.empty_share() > EMPTY_AT_MOST {
             // What was seen so far knows no callers.
             (growing, stacks) = (fresh(), Stacks::Dwarf);
             let note = "the target is built without frame pointers: stacks were unwound by its own \
@@ -190,6 +194,11 @@ impl Recording<'_> {
             false => Err(cause(&String::from_utf8_lossy(&output.stderr))),
         }
     }
+}
+
+/// Samples of one frame.
+fn callerless(folded: &Folded) -> u64 {
+    folded.stacks().filter(|(stack, _)| stack.len() == 1).map(|(_, times)| times).sum()
 }
 
 /// How much waits for its names.

@@ -297,10 +297,10 @@ mod tests {
 
     #[test]
     fn quantiles_are_linear_within_their_bucket() {
-        let buckets = [(0.1, 10.0), (0.2, 90.0), (0.5, 99.0), (f64::INFINITY, 100.0)];
+        let buckets = [(0.125, 10.0), (0.25, 90.0), (0.5, 99.0), (f64::INFINITY, 100.0)];
         let at = |q| quantile(&buckets, q).unwrap();
-        assert_eq!(at(0.5), Quantile { value: 0.15, low: 0.1, high: 0.2 });
-        assert_eq!(at(0.05), Quantile { value: 0.05, low: 0.0, high: 0.1 });
+        assert_eq!(at(0.5), Quantile { value: 0.1875, low: 0.125, high: 0.25 });
+        assert_eq!(at(0.05), Quantile { value: 0.0625, low: 0.0, high: 0.125 });
         assert!(at(0.995).high.is_infinite() && at(0.995).value == 0.5);
         assert_eq!(quantile(&buckets[..3], 0.5), None, "without a last bucket");
         assert_eq!(quantile(&[(f64::INFINITY, 0.0)], 0.5), None);

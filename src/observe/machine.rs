@@ -210,7 +210,7 @@ fn now_ns() -> u128 {
 fn folder(path: &Path) -> Reports {
     let shown = path.display().to_string();
     // It may not be there yet; a run would make it where the first part that is there allows it.
-    let there = path.ancestors().find(|part| part.is_dir()).map(Path::to_owned);
+    let there = path.ancestors().find(|part| part.exists()).map(Path::to_owned);
     let there = there.unwrap_or_else(|| PathBuf::from("."));
     let free = rustix::fs::statvfs(&there).ok();
     let free_bytes = free.map(|free| free.f_bavail.saturating_mul(free.f_frsize));

@@ -595,13 +595,8 @@ fn tables_of_profiles_say_that_the_run_is_not_whole_or_not_valid() {
         gander::report::profile::add_to(&mut report, &findings, &run, &assessment);
         assert!(report.tables().count() > before);
         for table in report.tables() {
-            let caption = table.caption.iter().flat_map(|text| &text.0);
-            let caption: String = caption
-                .map(|span| match span {
-                    Span::Plain(text) | Span::Code(text) | Span::Strong(_, text) => text.as_str(),
-                    Span::Note(_) => "",
-                })
-                .collect();
+            let caption = table.caption.clone();
+            let caption = caption.map_or(String::new(), |text| words(&Cell::Text(text)));
             let marks = ["partial run", "INVALID RUN"].map(|mark| caption.matches(mark).count());
             assert_eq!(marks.iter().sum::<usize>(), usize::from(!flag.is_empty()), "{caption}");
             assert!(caption.starts_with(flag), "{caption}");

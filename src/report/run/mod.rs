@@ -154,11 +154,8 @@ fn partial(run: &Run) -> Option<String> {
         )
     };
     let Some(end) = &run.end else {
-        let last = self
-            .run
-            .intervals
-            .last()
-            .map_or(Duration::ZERO, |last| last.end.since(Default::default()));
+        let last =
+            run.intervals.last().map_or(Duration::ZERO, |last| last.end.since(Default::default()));
         return Some(format!("the run was killed; its records end {}", lasted(last)));
     };
     let lasted = lasted(end.at.since(Default::default()));

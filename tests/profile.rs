@@ -19,7 +19,8 @@ use std::process::{Child, Command, Stdio};
 
 use ::gander::profile::{Folded, ProfileRecord, Profiles, SamplerKind};
 use ::gander::store::profiles::read;
-use gander::{BUSY, Gander, finished, one_at_a_time};
+use gander::{BUSY, Finished, Gander, finished, one_at_a_time};
+use serde_json::Value;
 
 /// What part of the work of both functions `tokenize` does in every service here.
 const TOKENIZE: f64 = 0.7;
@@ -213,6 +214,132 @@ fn a_sampler_that_is_missing_is_said_and_the_run_goes_on() {
         assert!(missing[0].mend.as_ref().unwrap().contains("install"));
         assert!(profiles.taken.iter().all(|(record, _)| record.name == "generator-cpu"));
     }
+}
+
+/// `gander profile multi-query`, and what it says of waiting: of three runs the first in which it is
+/// `expected`, for others may hold one up.
+fn waiting(arguments: &str, expected: &str) -> Value {
+    let once = || {
+        let gander = Gander::new();
+        let words = format!("profile multi-query --duration 8s --format json {arguments}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gander"));
+        command.args(shell_words::split(&words).unwrap()).arg("--reports").arg(gander.reports());
+        command.stdin(Stdio::null());
+        let run = finished(command);
+        run.assert_valid_or_crowded();
+        let summary = run.summary();
+        assert_eq!(summary["total"]["failed"], 0, "{}\n{}", summary["errors"], run.stderr);
+        summary["profile"]["waiting"].clone()
+    };
+    let mut said = Value::Null;
+    for _ in 0..3 {
+        said = once();
+        eprintln!("{said}");
+        if said["bound"] == expected {
+            break;
+        }
+    }
+    said
+}
+
+#[test]
+fn a_service_that_waits_and_one_that_computes_are_told_apart() {
+    let _alone = one_at_a_time();
+    let waits = waiting("", "io");
+    assert_eq!(waits["bound"], "io", "{waits}");
+    assert!(waits["wait_share"].as_f64().unwrap() >= 0.7, "{waits}");
+    let computes = waiting("--service llm.latency=1ms --service burn_ms=30", "cpu");
+    assert_eq!(computes["bound"], "cpu", "{computes}");
+    let share = computes["wait_share"].as_f64().unwrap();
+    assert!(share < waits["wait_share"].as_f64().unwrap(), "{computes}");
+}
+
+/// `gander compare BEFORE AFTER --profile MORE` in the folder of `gander`.
+fn compare(gander: &Gander, [before, after]: [&Path; 2], more: &str) -> Finished {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gander"));
+    command.arg("compare").args([before, after]).args(shell_words::split(more).unwrap());
+    command.current_dir(gander.path(".")).stdin(Stdio::null());
+    finished(command)
+}
+
+/// The rows of a comparison's tables of functions: name and verdict.
+fn compared(report: &str) -> Vec<(&str, &str)> {
+    let rows = report.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.strip_prefix("| `")?.split(" | ").collect();
+        let [name, _, _, _, _, verdict] = cells[..] else { return None };
+        Some((name, verdict))
+    });
+    rows.filter(|(name, _)| !name.starts_with("reports")).collect()
+}
+
+#[test]
+fn what_became_cheaper_is_told_from_what_did_not() {
+    let _alone = one_at_a_time();
+    let take = |embed: &str| {
+        let gander = Gander::new();
+        let settings = format!(
+            "--duration 8s --frequency 249 --service latency=0s --service work.tokenize=4ms \
+             --service work.embed={embed}"
+        );
+        profile(&gander, &settings, None);
+        let folder = gander.run_folder();
+        (gander, folder)
+    };
+    let is = |name: &str, function: &str| name.contains(&format!("::{function}"));
+    for last in [false, false, true] {
+        let ((gander, before), (_other, after)) = (take("3ms"), take("1ms"));
+        let run = compare(&gander, [&before, &after], "--profile");
+        let folders = gander.run_folders();
+        let folder = folders.iter().find(|it| it.to_string_lossy().ends_with("-compare"));
+        let folder = folder.unwrap_or_else(|| panic!("{folders:?}\n{}", run.stderr));
+        let report = std::fs::read_to_string(folder.join("compare.md")).unwrap();
+        assert!(folder.join("charts/diff-after.svg").is_file());
+        let rows = compared(&report);
+        let says = |function, verdict| {
+            rows.iter().any(|(name, said)| is(name, function) && said.contains(verdict))
+        };
+        eprintln!("{}", run.stdout);
+        match run.code {
+            0 if says("embed", "shrank") && !says("tokenize", "shrank") => return,
+            0 => assert!(!last, "{report}"),
+            // Others crowd this machine: then nothing may be concluded.
+            4 => {
+                assert!(run.stdout.contains("low quality: no conclusions"), "{}", run.stdout);
+                assert!(rows.iter().all(|(_, said)| said.contains("no")), "{report}");
+            }
+            code => panic!("{code}: {}", run.stderr),
+        }
+    }
+    eprintln!("skipped: the machine is too crowded for sound profiles");
+}
+
+#[test]
+fn different_work_is_compared_only_where_that_is_allowed() {
+    let _alone = one_at_a_time();
+    let [one, other] = [Gander::new(), Gander::new()];
+    for (gander, text) in [(&one, BUSY.to_owned()), (&other, BUSY.replace("table", "chair"))] {
+        let scenario = gander.scenario(&format!("service = \"inference\"\n{text}"));
+        finished(gander.load(&format!("{scenario} --duration 2s --format json --profile")))
+            .assert_passed_or_crowded();
+    }
+    let folders = [one.run_folder(), other.run_folder()];
+    let both = [folders[0].as_path(), folders[1].as_path()];
+    let refused = compare(&one, both, "--profile");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--allow-different"), "{}", refused.stderr);
+    let allowed = compare(&one, both, "--profile --allow-different --out compared");
+    assert!([0, 4].contains(&allowed.code), "{}", allowed.stderr);
+    let report = std::fs::read_to_string(one.path("compared/compare.md")).unwrap();
+    assert!(report.contains("the runs did different work"), "{report}");
+    let plain = compare(&one, both, "");
+    assert_eq!(plain.code, 2, "{}", plain.stderr);
+    assert!(plain.stderr.contains("--profile"), "{}", plain.stderr);
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gander"));
+    command.arg("report").arg(both[0]).args(["--section", "modulse"]);
+    let misspelt = finished(command);
+    assert_eq!(misspelt.code, 2, "{}", misspelt.stderr);
+    assert!(misspelt.stderr.contains("did you mean `Modules: "), "{}", misspelt.stderr);
 }
 
 /// A reference service as a process of its own; it ends when this is dropped.

@@ -11,7 +11,7 @@ use comrak::{Arena, Options, parse_document};
 use gander::analysis::profile::{Bound, ProfileFindings};
 use gander::analysis::{Assessment, Ruling};
 use gander::measure::interval::Phase;
-use gander::measure::resource::{Observed, ResourceSample};
+use gander::measure::resource::{Detail, Observed, ResourceSample};
 use gander::measure::sample::{Offset, Outcome};
 use gander::measure::summary::MeasuredWindow;
 use gander::plan::{Purpose, Stop};
@@ -570,16 +570,38 @@ svc::main;<script>alert(1)</script> 9
 
 #[test]
 fn profiles_are_shown_in_three_views() {
-    let (run, assessment) = synthetic::healthy();
+    let (mut run, assessment) = synthetic::healthy();
+    run.start.plan.purpose = Purpose::Profile;
     let findings = ProfileFindings::of(&profiles(BEFORE), &run);
     let mut report = run::build(&run, &assessment);
-    gander::report::profile::add_to(&mut report, &findings, Purpose::Profile);
+    gander::report::profile::add_to(&mut report, &findings, &run, &assessment);
     let shown = report.clone().only("profile").unwrap();
     insta::assert_snapshot!("profile.100", terminal::render(&shown, 100, false));
     report.sections.retain(|section| section.title.starts_with("Profile") || section.level > 1);
     insta::assert_snapshot!("profile.md", markdown::render(&report));
+    let none = report.clone().only("zzz").unwrap_err().to_string();
+    assert!(none.contains("it has: ") && !none.contains("did you mean"), "{none}");
     let error = report.only("modulse").unwrap_err().to_string();
-    assert!(error.contains("modulse") && error.contains("Modules: target-cpu"), "{error}");
+    assert!(error.contains("`modulse`; did you mean `Modules: target-cpu`?"), "{error}");
+}
+
+#[test]
+fn tables_of_profiles_say_that_the_run_is_not_whole_or_not_valid() {
+    let all = [synthetic::healthy(), synthetic::killed(), synthetic::invalid()];
+    for ((run, assessment), flag) in all.into_iter().zip(["", "partial run", "INVALID RUN"]) {
+        let findings = ProfileFindings::of(&profiles(BEFORE), &run);
+        let mut report = run::build(&run, &assessment);
+        let before = report.tables().count();
+        gander::report::profile::add_to(&mut report, &findings, &run, &assessment);
+        assert!(report.tables().count() > before);
+        for table in report.tables() {
+            let caption = table.caption.clone();
+            let caption = caption.map_or(String::new(), |text| words(&Cell::Text(text)));
+            let marks = ["partial run", "INVALID RUN"].map(|mark| caption.matches(mark).count());
+            assert_eq!(marks.iter().sum::<usize>(), usize::from(!flag.is_empty()), "{caption}");
+            assert!(caption.starts_with(flag), "{caption}");
+        }
+    }
 }
 
 #[test]
@@ -620,6 +642,58 @@ fn a_poor_profile_draws_no_conclusions() {
     let findings = ProfileFindings::of(&profiles("main;a 2000\n"), &run);
     let weaknesses = findings.target_cpu().unwrap().weaknesses.join("; ");
     assert!(weaknesses.starts_with("2004 samples in 7.12 s"), "{weaknesses}");
+}
+
+/// The healthy run, whose requests take 46 s of service time in the ten seconds of the profile; its
+/// target uses `cpu` processors, waits for as many as `runnable` says, and its busiest thread uses so
+/// much of one.
+fn target_that_uses(cpu: f64, runnable: Option<f64>, busiest: Option<f64>) -> Run {
+    let (mut run, _) = synthetic::healthy();
+    for look in run.resources.iter_mut().filter(|look| look.who == Observed::Target) {
+        let since = look.at.as_secs_f64();
+        look.cpu_seconds = Some(cpu * since);
+        look.detail = Some(Detail {
+            runnable_seconds: runnable.map(|runnable| runnable * since),
+            busiest_thread: busiest,
+            ..Detail::default()
+        });
+    }
+    run
+}
+
+#[test]
+fn what_bounds_the_target_follows_from_what_was_measured() {
+    // Two processors.
+    let classes = [
+        (Bound::Io, 0.7, Some(0.01), Some(0.3)),
+        (Bound::Cpu, 1.5, Some(0.5), Some(0.5)),
+        // Its requests compute, or wait for a processor, for more than half of their time.
+        (Bound::Cpu, 0.7, Some(2.0), Some(0.3)),
+        (Bound::OneThread, 0.95, Some(0.2), Some(0.93)),
+        (Bound::Mixed, 0.8, Some(1.0), Some(0.3)),
+        (Bound::Unclear, 0.95, Some(0.01), None),
+    ];
+    for (bound, cpu, runnable, busiest) in classes {
+        let run = target_that_uses(cpu, runnable, busiest);
+        let waiting = ProfileFindings::of(&profiles(BEFORE), &run).waiting.unwrap();
+        assert_eq!(waiting.bound, bound, "{waiting:?}");
+        assert!((waiting.processors.processors_used / cpu - 1.0).abs() < 1e-6, "{waiting:?}");
+    }
+}
+
+#[test]
+fn waiting_for_a_processor_is_a_weakness_only_where_others_have_it() {
+    let crowded = |cpu, runnable, busiest| {
+        let run = target_that_uses(cpu, Some(runnable), busiest);
+        let findings = ProfileFindings::of(&profiles(BEFORE), &run);
+        let weaknesses = findings.target_cpu().unwrap().weaknesses.join("; ");
+        assert!(weaknesses.is_empty() || weaknesses.contains("others used it"), "{weaknesses}");
+        !weaknesses.is_empty()
+    };
+    assert!(crowded(0.7, 0.5, Some(0.6)), "others crowd it out");
+    assert!(!crowded(0.7, 0.1, Some(0.6)), "it hardly waits");
+    assert!(!crowded(1.5, 1.5, Some(0.5)), "it uses what there is");
+    assert!(!crowded(0.95, 0.5, Some(0.93)), "one thread never rests");
 }
 
 #[test]

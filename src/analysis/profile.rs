@@ -17,8 +17,8 @@ use crate::store::run::Run;
 const FEW_SAMPLES: u64 = 200;
 /// A sampler that cannot walk this share of the stacks does not see what it cannot walk.
 const MANY_EMPTY: f64 = 0.10;
-/// Where the target's threads wait for a processor for this share of the time in which they could
-/// run, others crowd the machine, or the target itself does.
+/// Where threads wait for a processor for this share of the time in which they could run, others crowd
+/// them out, unless they use up themselves what they may use.
 const CROWDED: f64 = 0.2;
 /// Of the samples asked for: with fewer, what was missed is not known.
 const MOST_MISSED: f64 = 0.2;
@@ -116,11 +116,14 @@ impl Profiled {
         };
         profiled.weaknesses = profiled.weaknesses();
         let waited = used(run, record.who, window, runnable);
+        // Who uses up what there is waits for itself: that is a finding, and no fault of the profile.
+        let is_itself = Use::of(run, record.who, window).is_some_and(|used| used.is_all());
         if let Some((waited, ran)) = waited.zip(cpu_seconds)
             && waited > CROWDED * (waited + ran)
+            && !is_itself
         {
             profiled.weaknesses.push(format!(
-                "its threads waited for a processor for {:.0}% of the time in which they could run: give the machine fewer tasks",
+                "its threads waited for a processor for {:.0}% of the time in which they could run, and others used it: give the machine fewer tasks",
                 waited / (waited + ran) * 100.0
             ));
         }
@@ -231,13 +234,9 @@ pub struct Waiting {
     pub runnable_seconds: Option<f64>,
     /// `1 - (processor time + waiting for a processor) / service times`, from 0 to 1.
     pub wait_share: f64,
-    /// Processors that the target used, on average.
-    pub processors_used: f64,
-    /// Processors that it may use: those of the machine, or the limit of its control group.
-    pub processors: f64,
-    /// Share of one processor that its busiest thread used, on average; `None` where it was not
-    /// measured.
-    pub busiest_thread: Option<f64>,
+    /// Processors that the target used of those that it may use.
+    #[serde(flatten)]
+    pub processors: Use,
     /// What follows.
     pub bound: Bound,
 }
@@ -246,12 +245,10 @@ impl Waiting {
     fn of(run: &Run, window: MeasuredWindow) -> Option<Waiting> {
         let cpu_seconds = cpu_seconds(run, Observed::Target, window)?;
         let (requests, request_seconds) = served(run, window);
-        let length = window.length().as_secs_f64();
-        if request_seconds <= 0.0 || length <= 0.0 {
+        if request_seconds <= 0.0 {
             return None;
         }
-        let cores = run.start.environment.cores as f64;
-        let limits = run.resources_of(Observed::Target).find_map(|look| look.limits?.cpus);
+        let processors = Use::of(run, Observed::Target, window)?;
         let runnable_seconds = used(run, Observed::Target, window, runnable);
         let busy = cpu_seconds + runnable_seconds.unwrap_or(0.0);
         let mut waiting = Waiting {
@@ -260,9 +257,7 @@ impl Waiting {
             requests,
             runnable_seconds,
             wait_share: (1.0 - busy / request_seconds).max(0.0),
-            processors_used: cpu_seconds / length,
-            processors: limits.map_or(cores, |limit| limit.min(cores)),
-            busiest_thread: busiest_thread(run, window),
+            processors,
             bound: Bound::Mixed,
         };
         waiting.bound = waiting.judged();
@@ -270,15 +265,53 @@ impl Waiting {
     }
 
     fn judged(&self) -> Bound {
-        let is_about_one = self.processors_used >= ONE_THREAD;
+        let used = &self.processors;
+        let is_about_one = used.processors_used >= ONE_THREAD;
         match self.wait_share {
-            _ if self.processors_used >= PROCESSORS_BUSY * self.processors => Bound::Cpu,
-            _ if self.busiest_thread.is_some_and(|share| share >= ONE_THREAD) => Bound::OneThread,
+            _ if used.are_busy() => Bound::Cpu,
+            _ if used.has_busy_thread() => Bound::OneThread,
             wait if 1.0 - wait >= COMPUTING => Bound::Cpu,
-            _ if is_about_one && self.busiest_thread.is_none() => Bound::Unclear,
+            _ if is_about_one && used.busiest_thread.is_none() => Bound::Unclear,
             wait if wait >= WAITING => Bound::Io,
             _ => Bound::Mixed,
         }
+    }
+}
+
+/// How much of the processors processes used, on average.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Use {
+    /// Processors that they used.
+    pub processors_used: f64,
+    /// Processors that they may use: those of the machine, or the limit of their control group.
+    pub processors: f64,
+    /// Share of one processor that their busiest thread used; `None` where it was not measured.
+    pub busiest_thread: Option<f64>,
+}
+
+impl Use {
+    /// `None` where processor time was not measured.
+    fn of(run: &Run, who: Observed, window: MeasuredWindow) -> Option<Use> {
+        let cores = run.start.environment.cores as f64;
+        let limit = run.resources_of(who).find_map(|look| look.limits?.cpus);
+        Some(Use {
+            processors_used: cpu_seconds(run, who, window)? / window.length().as_secs_f64(),
+            processors: limit.map_or(cores, |limit| limit.min(cores)),
+            busiest_thread: busiest_thread(run, who, window),
+        })
+    }
+
+    fn are_busy(&self) -> bool {
+        self.processors_used >= PROCESSORS_BUSY * self.processors
+    }
+
+    fn has_busy_thread(&self) -> bool {
+        self.busiest_thread.is_some_and(|share| share >= ONE_THREAD)
+    }
+
+    /// Whether there is nothing left that they could use.
+    fn is_all(&self) -> bool {
+        self.are_busy() || self.has_busy_thread()
     }
 }
 
@@ -327,9 +360,9 @@ fn used(
     (covered > 0.0).then(|| used / covered * window.length().as_secs_f64())
 }
 
-/// Mean use of one processor by the target's busiest thread.
-fn busiest_thread(run: &Run, window: MeasuredWindow) -> Option<f64> {
-    let looks = run.resources_of(Observed::Target);
+/// Mean use of one processor by the busiest thread of `who`.
+fn busiest_thread(run: &Run, who: Observed, window: MeasuredWindow) -> Option<f64> {
+    let looks = run.resources_of(who);
     let inside = looks.filter(|look| window.start < look.at && look.at <= window.end);
     let shares: Vec<f64> = inside.filter_map(|look| look.detail?.busiest_thread).collect();
     (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)

@@ -81,7 +81,7 @@ pub fn save(folder: &RunFolder, dialect: Option<Dialect>) -> Result<Saved, Error
     let profile = ProfileFindings::of(&store::profiles::read(folder.path())?, &run);
     save_profiles(folder, &profile)?;
     let mut report = report::run::build(&run, &assessment).saved_as(place.display().to_string());
-    report::profile::add_to(&mut report, &profile, run.start.plan.purpose);
+    report::profile::add_to(&mut report, &profile, &run, &assessment);
     if let Some(dialect) = dialect {
         report.sections.push(dialect.section(&run.start.plan, &assessment.summary));
     }

@@ -49,7 +49,7 @@ pub fn name(frame: &str) -> String {
     }
 }
 
-/// The module that `frame` belongs to: of Python the package, or the file where it lies in none; of
+/// The module that `frame` belongs to: of Python the installed package, or the path of one's own file; of
 /// Rust and C++ the path before types and function (of Rust's standard library the crate); of Go the
 /// package; of other native code the library, or `[native]`.
 pub fn module(frame: &str) -> String {
@@ -58,7 +58,7 @@ pub fn module(frame: &str) -> String {
     }
     let frame = name(frame);
     if let Some((_, file)) = python(&frame) {
-        return package(file);
+        return python_module(file).to_owned();
     }
     if frame.starts_with('[') && frame.ends_with(']') {
         return frame;
@@ -107,9 +107,13 @@ fn python(frame: &str) -> Option<(&str, &str)> {
     (is_file && !file.is_empty() && !function.is_empty()).then_some((function, file))
 }
 
-/// The package of a Python file: what stands first below the folder that packages lie in.
-fn package(file: &str) -> String {
-    let file = file.trim_start_matches("<frozen ").trim_matches(['<', '>']);
+/// The module of a Python file: of what was installed the package, which stands first below the folder
+/// that packages lie in; of one's own code the file's path without its ending, which tells the files of
+/// one application apart.
+fn python_module(file: &str) -> &str {
+    if let Some(frozen) = file.strip_prefix('<') {
+        return frozen.trim_start_matches("frozen ").trim_end_matches('>');
+    }
     let below = ["site-packages/", "dist-packages/"]
         .iter()
         .find_map(|folder| file.rsplit_once(folder).map(|(_, below)| below))
@@ -117,14 +121,18 @@ fn package(file: &str) -> String {
             let (_, after) = file.rsplit_once("/python3")?;
             after.split_once('/').map(|(_, below)| below)
         });
-    let relative = below.unwrap_or(file).trim_start_matches(['/', '.']);
-    match relative.split_once('/') {
-        // An absolute path of one's own code: only the whole folder tells it apart.
-        Some(_) if below.is_none() && file.starts_with('/') => {
-            file.rsplit_once('/').map_or(file, |(folder, _)| folder).to_owned()
-        }
-        Some((first, _)) => first.to_owned(),
-        None => relative.strip_suffix(".py").unwrap_or(relative).to_owned(),
+    match below {
+        Some(below) => without_ending(below.split_once('/').map_or(below, |(package, _)| package)),
+        None => without_ending(file.trim_start_matches("./")),
+    }
+}
+
+/// Without `.py` and its like; of compiled modules without `.cpython-311-x86_64-linux-gnu.so`.
+fn without_ending(file: &str) -> &str {
+    let name = file.rfind('/').map_or(0, |slash| slash + 1);
+    match file[name..].find('.') {
+        Some(dot) if dot > 0 => &file[..name + dot],
+        _ => file,
     }
 }
 
@@ -255,7 +263,15 @@ mod tests {
     #[test]
     fn one_function_has_one_name_and_one_module() {
         let frames = [
-            ("predict (app/main.py:42)", "predict (app/main.py)", "app"),
+            ("predict (app/main.py:42)", "predict (app/main.py)", "app/main"),
+            ("load (./app/model.pyx:7)", "load (./app/model.pyx)", "app/model"),
+            (
+                "f (app/fast.cpython-311-x86_64-linux-gnu.so)",
+                "f (app/fast.cpython-311-x86_64-linux-gnu.so)",
+                "app/fast",
+            ),
+            ("<lambda> (<string>:1)", "<lambda> (<string>)", "string"),
+            ("f (/v/site-packages/six.py:9)", "f (/v/site-packages/six.py)", "six"),
             ("<module> (run.py)", "<module> (run.py)", "run"),
             (
                 "run (/usr/lib/python3.11/site-packages/uvicorn/main.py:8)",
@@ -267,7 +283,7 @@ mod tests {
                 "loads (/usr/lib/python3.11/json/decoder.py)",
                 "json",
             ),
-            ("f (/srv/shop/cart.py:3)", "f (/srv/shop/cart.py)", "/srv/shop"),
+            ("f (/srv/shop/cart.py:3)", "f (/srv/shop/cart.py)", "/srv/shop/cart"),
             (
                 "_find (<frozen importlib._bootstrap>:241)",
                 "_find (<frozen importlib._bootstrap>)",

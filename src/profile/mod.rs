@@ -8,6 +8,7 @@ pub mod frame;
 pub mod pprof;
 pub mod speedscope;
 pub mod table;
+mod wire;
 
 use std::time::Duration;
 

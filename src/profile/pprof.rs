@@ -5,22 +5,48 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use ::pprof::protos::{Function, Line, Location, Message, Profile, Sample, ValueType};
+use ::pprof::protos::{
+    Function, Label, Line, Location, Mapping, Message, Profile, Sample, ValueType,
+};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use super::wire::{self, Holds};
 use super::{Counts, Folded};
 
 /// Largest profile that is read, uncompressed: hours of a large service take a few.
 const LARGEST_BYTES: u64 = 64 << 20;
-/// Memory for frames, and frames of one stack: a few bytes can name the same long names over and over.
+/// Memory for what is decoded, and again for frames, and frames of one stack: a few bytes can be many
+/// small messages, or name the same long names over and over.
 const MOST_MEMORY: usize = 256 << 20;
 const DEEPEST: usize = 4_096;
 /// Longest name of a frame, in bytes; what comes after is cut off.
 const LONGEST_NAME: usize = 1_024;
 /// More samples than this are no count of samples: a million a second for a century.
 const MOST_SAMPLES: u64 = 1 << 52;
+
+/// What repeats in a profile: kinds of values, samples with their labels, mappings, places with their
+/// lines, functions, texts, comments.
+const REPEATED: &wire::Fields = &[
+    (1, Holds::Messages(size_of::<ValueType>(), &[])),
+    (
+        2,
+        Holds::Messages(
+            size_of::<Sample>(),
+            &[
+                (1, Holds::Numbers),
+                (2, Holds::Numbers),
+                (3, Holds::Messages(size_of::<Label>(), &[])),
+            ],
+        ),
+    ),
+    (3, Holds::Messages(size_of::<Mapping>(), &[])),
+    (4, Holds::Messages(size_of::<Location>(), &[(4, Holds::Messages(size_of::<Line>(), &[]))])),
+    (5, Holds::Messages(size_of::<Function>(), &[])),
+    (6, Holds::Messages(size_of::<String>(), &[])),
+    (13, Holds::Numbers),
+];
 
 /// What a profile says of itself beside its stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +90,15 @@ pub enum NotPprof {
 ///
 /// What is no such profile, counts no time, is damaged, or is larger than a profile can be.
 pub fn decode(bytes: &[u8]) -> Result<(Folded, Meta), NotPprof> {
-    let profile = Profile::decode(unpacked(bytes)?.as_slice())
-        .map_err(|error| NotPprof::Form(error.to_string()))?;
+    let plain = unpacked(bytes)?;
+    let memory = wire::memory(&plain, REPEATED)
+        .ok_or_else(|| NotPprof::Form("it is no protocol buffer".to_owned()))?;
+    if memory > MOST_MEMORY {
+        let limit = MOST_MEMORY >> 20;
+        return Err(NotPprof::Large(format!("its parts take more than {limit} MiB")));
+    }
+    let profile =
+        Profile::decode(plain.as_slice()).map_err(|error| NotPprof::Form(error.to_string()))?;
     let read = Reader { profile: &profile };
     let value = read.chosen_value()?;
     let mut memory = Memory { left: MOST_MEMORY };
@@ -408,7 +441,7 @@ mod tests {
                 Location { id: 4, address: 0xbeef, ..Location::default() },
             ],
             function: vec![function(1, 5), function(2, 6), function(3, 7)],
-            mapping: vec![::pprof::protos::Mapping { id: 1, filename: 8, ..Default::default() }],
+            mapping: vec![Mapping { id: 1, filename: 8, ..Default::default() }],
             string_table: strings.map(str::to_owned).into(),
             period_type: Some(ValueType { ty: 3, unit: 4 }),
             period: 10_000_000,
@@ -441,6 +474,41 @@ mod tests {
         profile.string_table[3] = "inuse_space".to_owned();
         let error = decode(&profile.encode_to_vec()).expect_err("no time").to_string();
         assert!(error.contains("alloc_space (count), inuse_space"), "{error}");
+    }
+
+    #[test]
+    fn many_small_parts_are_refused_before_they_are_decoded() {
+        // An empty sample; a sample with an empty label; one with ten packed numbers.
+        let parts: [&[u8]; 3] =
+            [&[0x12, 0], &[0x12, 2, 0x1a, 0], &[0x12, 12, 0x0a, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]];
+        for part in parts {
+            let one = wire::memory(part, REPEATED).expect("well-formed");
+            assert!(one >= size_of::<Sample>(), "{part:?}");
+            let many = part.repeat(MOST_MEMORY / one + 1);
+            assert!(many.len() < LARGEST_BYTES as usize, "{part:?}");
+            assert!(matches!(decode(&many), Err(NotPprof::Large(_))), "{part:?}");
+        }
+        // Groups, and what breaks off, are not decoded either.
+        for part in [&[0x13, 0x14][..], &[0x12, 9, 0], &[0x12, 2, 0x1a, 9], &[0xff; 11]] {
+            assert!(matches!(decode(part), Err(NotPprof::Form(_))), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn memory_is_that_of_the_parts() {
+        let profile = of_go();
+        let numbers =
+            profile.sample.iter().map(|it| it.location_id.len() + it.value.len()).sum::<usize>();
+        let lines = profile.location.iter().map(|it| it.line.len()).sum::<usize>();
+        let expected = size_of_val(&profile.sample_type[..])
+            + size_of_val(&profile.sample[..])
+            + size_of_val(&profile.mapping[..])
+            + size_of_val(&profile.location[..])
+            + size_of_val(&profile.function[..])
+            + size_of_val(&profile.string_table[..])
+            + numbers * size_of::<u64>()
+            + lines * size_of::<Line>();
+        assert_eq!(wire::memory(&profile.encode_to_vec(), REPEATED), Some(expected));
     }
 
     #[test]

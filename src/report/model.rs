@@ -2,6 +2,8 @@
 //!
 //! Its strings are raw, and may hold what a target sent. Whatever renders them makes them inert.
 
+use crate::scenario::errors::nearest;
+
 /// A report.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Report {
@@ -64,12 +66,26 @@ impl Report {
 
 /// A report that has no such section.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this report has no section `{name}`; it has: {}", titles.join(", "))]
+#[error("this report has no section `{name}`{}; it has: {}", self.hint(), titles.join(", "))]
 pub struct NoSection {
     /// What was asked for.
     pub name: String,
     /// What there is.
     pub titles: Vec<String>,
+}
+
+impl NoSection {
+    /// What was most likely meant: titles are known by their beginnings.
+    fn hint(&self) -> String {
+        let wanted = self.name.to_lowercase().replace('-', " ");
+        let beginning = |title: &str| -> String {
+            title.to_lowercase().chars().take(wanted.chars().count()).collect()
+        };
+        let beginnings: Vec<String> = self.titles.iter().map(|title| beginning(title)).collect();
+        let near = nearest(&wanted, beginnings.iter().map(String::as_str));
+        let nearest = near.and_then(|near| self.titles.iter().find(|it| beginning(it) == near));
+        nearest.map_or(String::new(), |title| format!("; did you mean `{title}`?"))
+    }
 }
 
 /// A part of a report with a heading.

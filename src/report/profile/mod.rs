@@ -4,15 +4,18 @@
 pub mod diff;
 mod json;
 
+use crate::analysis::Assessment;
 use crate::analysis::profile::{Bound, ProfileFindings, Profiled, Waiting};
 use crate::measure::resource::Observed;
 use crate::plan::Purpose;
 use crate::profile::flamegraph::{self, Titles};
 use crate::profile::table::{Neighbours, Row};
 use crate::profile::{Counts, Missing, frame};
+use crate::store::run::Run;
 
 use super::format;
 use super::model::{Cell, Chart, Column, Note, Report, Section, Table, Text, Tone};
+use super::run::mark;
 
 pub use json::json;
 
@@ -27,9 +30,10 @@ const SECONDS: &str = "Share of the samples x processor time of the process tree
 const CALLS: &str = "Of a function that calls itself, its outermost call counts for the callers and its innermost for the callees: each column of them adds up to its cumulative samples.";
 const WAIT: &str = "Wait share: 1 - (processor time of the target + the time that its threads waited for a processor, where measured) / sum of the service times of the requests that ended meanwhile. I/O-bound: at least 70%, and its processors are free. CPU-bound: it uses at least 70% of the processors that it may use, its busiest thread at least 90% of one, or requests compute for half of their time.";
 
-/// Puts what `findings` say into `report`: behind the key figures where the run was made for it, else
-/// at the end. Nothing where the run was not profiled.
-pub fn add_to(report: &mut Report, findings: &ProfileFindings, purpose: Purpose) {
+/// Puts what `findings` say of `run` into its `report`: behind the key figures where the run was made
+/// for it, else at the end. Nothing where the run was not profiled.
+pub fn add_to(report: &mut Report, findings: &ProfileFindings, run: &Run, assessment: &Assessment) {
+    let purpose = run.start.plan.purpose;
     if findings.taken.is_empty() && findings.missing.is_empty() && purpose != Purpose::Profile {
         return;
     }
@@ -38,6 +42,7 @@ pub fn add_to(report: &mut Report, findings: &ProfileFindings, purpose: Purpose)
     for profiled in &findings.taken {
         sections.extend(views(report, profiled, is_brief));
     }
+    mark(run, assessment, &mut sections);
     let at = if is_brief { report.sections.len().min(1) } else { report.sections.len() };
     report.sections.splice(at..at, sections);
 }
@@ -112,30 +117,37 @@ fn bound(waiting: &Waiting, note: Note) -> Vec<(String, Text)> {
             "not clear: about one processor was used, and whether by one thread was not measured"
         }
     };
-    let measured =
-        |figure: Option<String>| figure.unwrap_or_else(|| format::NOT_MEASURED.to_owned());
     let seconds = |seconds: f64| format!("{} s", format::amount(seconds));
+    let used = &waiting.processors;
+    let processors = format!("{} of {} used", format::rate(used.processors_used), used.processors);
     vec![
         ("The target is".to_owned(), Text::emphasis(Tone::Neutral, word).note(note)),
         ("Wait share".to_owned(), format::share(waiting.wait_share).into()),
         (
             "Of the time of requests".to_owned(),
-            format!(
-                "{}: on a processor {}, waiting for one {}",
-                seconds(waiting.request_seconds),
-                seconds(waiting.cpu_seconds),
-                measured(waiting.runnable_seconds.map(seconds))
-            )
+            match waiting.runnable_seconds {
+                Some(waited) => format!(
+                    "{}: {} on a processor, {} waiting for one",
+                    seconds(waiting.request_seconds),
+                    seconds(waiting.cpu_seconds),
+                    seconds(waited)
+                ),
+                None => format!(
+                    "{}: {} on a processor; how long it waited for one was not measured",
+                    seconds(waiting.request_seconds),
+                    seconds(waiting.cpu_seconds)
+                ),
+            }
             .into(),
         ),
         (
             "Processors".to_owned(),
-            format!(
-                "{} of {} used; busiest thread, of one: {}",
-                format::rate(waiting.processors_used),
-                waiting.processors,
-                measured(waiting.busiest_thread.map(format::share))
-            )
+            match used.busiest_thread {
+                Some(share) => {
+                    format!("{processors}; the busiest thread used {} of one", format::share(share))
+                }
+                None => format!("{processors}; single threads were not measured"),
+            }
             .into(),
         ),
     ]

@@ -28,7 +28,7 @@ use crate::schedule::LoadModel;
 use crate::store::run::Run;
 
 use super::format;
-use super::model::{Block, Report, Text, Tone};
+use super::model::{Block, Report, Section, Text, Tone};
 use super::resources::Resources;
 use super::soak;
 use super::timeline::Timeline;
@@ -82,16 +82,16 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         footnotes: notes.into_texts(),
         location: None,
     };
-    if let Some(flag) = source.flag() {
-        flag_tables(&mut report, flag);
-    }
+    mark(run, assessment, &mut report.sections);
     report
 }
 
-/// Says at each table that its figures are not those of a whole, valid run.
-fn flag_tables(report: &mut Report, flag: &str) {
+/// Says at each table of `sections` that its figures are not those of a whole, valid run, where `run`
+/// is not one.
+pub(super) fn mark(run: &Run, assessment: &Assessment, sections: &mut [Section]) {
+    let Some(flag) = flag(run, assessment) else { return };
     let tone = if flag == INVALID { Tone::Bad } else { Tone::Warning };
-    for block in report.sections.iter_mut().flat_map(|section| &mut section.blocks) {
+    for block in sections.iter_mut().flat_map(|section| &mut section.blocks) {
         if let Block::Table(table) = block {
             let rest = table.caption.take().map(|caption| caption.0).unwrap_or_default();
             let mut marked = Text::emphasis(tone, flag);
@@ -128,39 +128,44 @@ impl Source<'_> {
         self.assessment.validity.is_valid()
     }
 
-    /// What every table and chart is marked with, where the run is not valid or not whole.
     fn flag(&self) -> Option<&'static str> {
-        if !self.is_valid() { Some(INVALID) } else { self.partial().map(|_| PARTIAL) }
+        flag(self.run, self.assessment)
     }
 
     fn resources(&self, who: Observed) -> Resources {
         Resources::of(self.run, who, self.window(), self.summary().total.rps)
     }
 
-    /// Why the run is not whole, where it is not.
     fn partial(&self) -> Option<String> {
-        let lasted = |at: Duration| {
-            format!(
-                "after {} of the {} that were planned",
-                format::duration(at),
-                format::duration(self.load().duration())
-            )
-        };
-        let Some(end) = &self.run.end else {
-            let last = self
-                .run
-                .intervals
-                .last()
-                .map_or(Duration::ZERO, |last| last.end.since(Default::default()));
-            return Some(format!("the run was killed; its records end {}", lasted(last)));
-        };
-        let lasted = lasted(end.at.since(Default::default()));
-        match end.stop {
-            Stop::Duration | Stop::Iterations | Stop::Budget => None,
-            Stop::Interrupted => Some(format!("interrupted {lasted}")),
-            Stop::Terminated => Some(format!("terminated {lasted}")),
-            Stop::TargetEnded => Some(format!("ended {lasted}, when the target did")),
-            Stop::Failed => Some(format!("ended by a failure inside gander {lasted}")),
-        }
+        partial(self.run)
+    }
+}
+
+/// What every table and chart is marked with, where the run is not valid or not whole.
+fn flag(run: &Run, assessment: &Assessment) -> Option<&'static str> {
+    if !assessment.validity.is_valid() { Some(INVALID) } else { partial(run).map(|_| PARTIAL) }
+}
+
+/// Why the run is not whole, where it is not.
+fn partial(run: &Run) -> Option<String> {
+    let lasted = |at: Duration| {
+        format!(
+            "after {} of the {} that were planned",
+            format::duration(at),
+            format::duration(run.start.plan.load.duration())
+        )
+    };
+    let Some(end) = &run.end else {
+        let last =
+            run.intervals.last().map_or(Duration::ZERO, |last| last.end.since(Default::default()));
+        return Some(format!("the run was killed; its records end {}", lasted(last)));
+    };
+    let lasted = lasted(end.at.since(Default::default()));
+    match end.stop {
+        Stop::Duration | Stop::Iterations | Stop::Budget => None,
+        Stop::Interrupted => Some(format!("interrupted {lasted}")),
+        Stop::Terminated => Some(format!("terminated {lasted}")),
+        Stop::TargetEnded => Some(format!("ended {lasted}, when the target did")),
+        Stop::Failed => Some(format!("ended by a failure inside gander {lasted}")),
     }
 }

@@ -35,7 +35,7 @@ use crate::target::control::Control;
 use crate::{engine, measure::summary::MeasuredWindow, sampler};
 
 use super::output::Output;
-use super::progress::Progress;
+use super::progress::{Progress, WindDown};
 use super::signals;
 
 /// A target, and the signals that end a run against it.
@@ -299,8 +299,11 @@ fn drive(
         let reason = format!("the target ended during the run{said}");
         let _ = ends.try_send(Ending::because(Stop::TargetEnded, reason));
     });
-    let progress =
-        output.shows_progress().then(|| Progress::start(monitor.snapshots.clone(), &load));
+    let progress = output.shows_progress().then(|| {
+        let (halt, recorder) = (halt.clone(), Arc::clone(&recorder));
+        let wind_down = WindDown { halt, clock, recorder };
+        Progress::start(monitor.snapshots.clone(), &load, wind_down)
+    });
 
     let sampling = plan.profile.as_ref().map(|options| {
         let recorder = Arc::clone(&recorder);

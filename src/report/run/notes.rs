@@ -103,7 +103,7 @@ pub const BUDGET: &str = "Of the whole run. Requests are attempts, and never exc
 /// Error-adjusted percentiles.
 pub const ADJUSTED: &str = "Adjusted: percentiles over successes and failures together, a failure of whatever kind (what was due and never sent included) counting as infinitely slow. A percentile that falls among failures is infinite.";
 /// Tokens.
-pub const TOKENS: &str = "Reported: responses whose requests were due in the measured part and that said how many tokens they used. Not reported: the other requests counted there, failures included; their tokens are not known and never estimated.";
+pub const TOKENS: &str = "Reported: responses whose requests were due in the measured part and that said how many tokens they used. Not reported: the other requests counted there, failures included; their tokens are not known and never estimated. Input, cached, output and reasoning are sums over the responses that reported that kind.";
 /// Tokens per second.
 pub const TOKEN_RATE: &str = "Tokens/s: tokens that responses reported which ended in the measured part, whatever their outcome, over its length in seconds.";
 /// Cost.

@@ -49,7 +49,7 @@ pub const PERCENTILE: &str = "Percentile p: the smallest recorded value with at 
 /// Failures.
 pub const FAIL: &str = "Fail %: failed requests, of whatever kind, over count.";
 /// Throughput.
-pub const RPS: &str = "RPS: requests that ended by themselves in the measured part, successes and failures, over its length in seconds.";
+pub const RPS: &str = "RPS: requests that ended by themselves in the measured part, successes and failures, over its length in seconds. A request that was due in it and ended later is in Count, and not in RPS.";
 /// CPU.
 pub const CPU: &str = "CPU: processor time (user and system) of the whole process tree in the measured part; 100% is one processor. Looks are about a second apart; what was used between the two around an edge of the measured part counts by the share of that time inside. Mean is over the whole part, peak is the largest between two looks.";
 /// CPU of a request.

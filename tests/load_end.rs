@@ -180,7 +180,10 @@ fn what_is_waited_for_after_the_end_is_said_once_and_no_figures_follow() {
     let told = told.unwrap_or_else(|| panic!("{}", run.stderr));
     assert!(lines[told].ends_with(" in flight"), "{}", lines[told]);
     let after = &lines[told + 1..];
-    assert!(!after.iter().any(|line| line.contains("RPS") || line.contains("waiting")), "{after:?}");
+    assert!(
+        !after.iter().any(|line| line.contains("RPS") || line.contains("waiting")),
+        "{after:?}"
+    );
 }
 
 #[test]

@@ -228,11 +228,7 @@ fn time(
 }
 
 /// Refuses a time where there are failures only.
-fn none_succeeded(
-    of: Timed,
-    figures: &Figures,
-    rows: Option<&RowFigures>,
-) -> Result<(), Missing> {
+fn none_succeeded(of: Timed, figures: &Figures, rows: Option<&RowFigures>) -> Result<(), Missing> {
     let (failed, count, what) = match of {
         Timed::Row => {
             let failed = rows.map_or(0, |rows| rows.of(IterationEnd::Failed));

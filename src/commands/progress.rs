@@ -101,10 +101,7 @@ impl Progress {
 
 enum View {
     /// The bar's length is in seconds, or in iterations.
-    Bar {
-        bar: ProgressBar,
-        counts_iterations: bool,
-    },
+    Bar { bar: ProgressBar, counts_iterations: bool },
     Lines {
         seconds: u64,
         /// Whether it was said that the run waits.

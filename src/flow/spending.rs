@@ -116,12 +116,7 @@ mod tests {
     use super::*;
 
     fn tokens(input: u64, output: u64) -> Option<Tokens> {
-        Some(Tokens {
-            input: Some(input),
-            output: Some(output),
-            reported: 1,
-            ..Tokens::default()
-        })
+        Some(Tokens { input: Some(input), output: Some(output), reported: 1, ..Tokens::default() })
     }
 
     #[test]

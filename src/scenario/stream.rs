@@ -344,8 +344,10 @@ impl Reading<'_> {
                 if count == 1 { "event" } else { "events" },
             );
             let instead = match &rules.end {
-                StreamEnd::Json(path, expected) => self.last.take().map(|found| {
-                    Instead { path: path.clone(), found, expected: expected.clone() }
+                StreamEnd::Json(path, expected) => self.last.take().map(|found| Instead {
+                    path: path.clone(),
+                    found,
+                    expected: expected.clone(),
                 }),
                 StreamEnd::Data(_) | StreamEnd::Body => None,
             };

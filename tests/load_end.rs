@@ -13,6 +13,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use gander::{BUSY, Gander, comes_true, one_at_a_time};
+use mock_server::Inference;
+use mock_server::latency::{Distribution, Latency};
 use reference::{Reference, quick};
 
 /// What is asked to leave does so within this: far from the minutes that the run would take.
@@ -163,6 +165,44 @@ fn a_spawned_target_that_ends_ends_the_run() {
     assert_eq!(run.code, 4, "{}", run.stderr);
     let reasons = run.reasons();
     assert!(reasons.iter().any(|reason| reason.contains("the target ended")), "{reasons:?}");
+}
+
+#[test]
+fn what_is_waited_for_after_the_end_is_said_once_and_no_figures_follow() {
+    let _alone = one_at_a_time();
+    let latency = Distribution::around(Duration::from_secs(6), Duration::ZERO).unwrap();
+    let service = Reference::inference(Inference { latency: Latency::of(latency), ..quick() });
+    let gander = Gander::new();
+    let (scenario, url) = (gander.scenario(BUSY), &service.url);
+    let run = gander.run(&format!("{scenario} --users 2 --duration 1s --target {url}"));
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    let told = lines.iter().position(|line| line.contains("time is over; waiting up to 30 s for"));
+    let told = told.unwrap_or_else(|| panic!("{}", run.stderr));
+    assert!(lines[told].ends_with(" in flight"), "{}", lines[told]);
+    let after = &lines[told + 1..];
+    assert!(
+        !after.iter().any(|line| line.contains("RPS") || line.contains("waiting")),
+        "{after:?}"
+    );
+}
+
+#[test]
+fn a_rule_about_times_is_broken_where_every_request_failed() {
+    let _alone = one_at_a_time();
+    let service = Reference::inference(quick());
+    let gander = Gander::new();
+    let scenario = gander.scenario(
+        "[[step]]\nname = \"a\"\nget = \"/nothing\"\n\
+         [[slo]]\nrule = \"a: p95 < 1s\"\n[[slo]]\nrule = \"mean < 1s\"",
+    );
+    let url = &service.url;
+    let run = gander.run(&format!("{scenario} --users 2 --iterations 48 --target {url}"));
+    run.assert_valid_or_crowded();
+    assert_eq!(run.code, if run.reasons().is_empty() { 1 } else { 4 }, "{}", run.stderr);
+    for verdict in run.summary()["verdicts"].as_array().expect("a list") {
+        assert_eq!(verdict["ruling"], "failed", "{verdict}");
+        assert_eq!(verdict["measured"], "none of 48 requests succeeded");
+    }
 }
 
 /// In a script for [`spawn`], whose first argument is the port: a service on it.

@@ -52,6 +52,22 @@ fn check_says_how_a_scenario_is_understood_and_what_it_sends() {
 }
 
 #[test]
+fn check_shows_where_a_value_of_a_response_will_stand() {
+    let folder = Folder::new();
+    folder.write(
+        "chain.toml",
+        "[[step]]\nname = \"score\"\nget = \"/\"\nextract = { label = \"label\" }\n\
+         [[step]]\nname = \"use\"\npost = \"/b\"\njson = { a = \"{{ label }}\", \
+         b = \"it is {{ label }}\", c = \"{{ label.name }}\" }\n",
+    );
+    let names = ["chain".to_owned()];
+    let said = printed(|out| scenario::check(&folder.place, &names, &Overlay::default(), out));
+    let body = "{\"a\":\"<label from score>\",\"b\":\"it is <label from score>\",\
+                \"c\":\"<name of label from score>\"}";
+    assert!(said.contains(body), "{said}");
+}
+
+#[test]
 fn check_describes_a_variant_and_what_is_set() {
     let folder = Folder::new();
     folder.write(

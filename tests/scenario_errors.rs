@@ -122,6 +122,21 @@ extract = { whole = { body = true }, v = "id" }
 expect = { body_contains = "x" }
 "#;
 
+    wrong_ends_of_streams: r#"
+[[step]]
+name = "a"
+get = "/"
+stream = { end = { json = "done", equals = [true] } }
+[[step]]
+name = "b"
+get = "/"
+stream = { end = { json = "done", equals = nan } }
+[[step]]
+name = "c"
+get = "/"
+stream = { end = { json = "done" } }
+"#;
+
     wrong_retries_budgets_and_prices: r#"
 rows = "cases"
 [data]

@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use gander::measure::sample::StepId;
+use gander::measure::sample::{Offset, StepId};
 use gander::scenario::answer::Answer;
 use gander::scenario::expect::Unexpected;
 use gander::scenario::model::{Think, User};
@@ -199,6 +199,25 @@ rule = "a: p95 < 1s"
     assert_eq!(short.digest, long.digest);
     assert_eq!(short.digest, direct.digest);
     assert_eq!(long.slos[0].step, Some(StepId(0)));
+}
+
+#[test]
+fn a_stream_ends_with_the_value_that_is_written() {
+    let ended = |equals: &str, done: &str| {
+        let scenario = scenario(&format!(
+            "[[step]]\nname = \"a\"\nget = \"/\"\n\
+             stream = {{ content = \"text\", end = {{ json = \"done\", equals = {equals} }} }}"
+        ));
+        let rules = scenario.steps[0].stream.as_ref().expect("a stream");
+        let events = [r#"{"text":"a","done":null}"#.to_owned(), format!(r#"{{"done":{done}}}"#)];
+        rules.read((1..).map(Offset).zip(events.iter().map(String::as_str))).problem
+    };
+    for (equals, done) in [("true", "true"), ("0", "0"), ("1", "1.0"), ("\"true\"", "\"true\"")] {
+        assert_eq!(ended(equals, done), None, "{equals}");
+    }
+    for (equals, done) in [("true", "\"true\""), ("true", "1"), ("\"0\"", "0"), ("true", "null")] {
+        assert!(ended(equals, done).is_some(), "{equals} is not {done}");
+    }
 }
 
 #[test]

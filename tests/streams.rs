@@ -82,6 +82,13 @@ fn times_and_tokens_agree_with_the_ledger_at_1_10_and_100_users() {
         assert_eq!(all["tokens"]["reported"], count);
         assert_eq!(all["tokens"]["not_reported"], 0);
         assert_eq!(all["tokens"]["output"], count * TOKENS);
+        assert!(all["tokens"]["input"].is_u64());
+        for unreported in ["cached", "reasoning"] {
+            assert!(
+                all["tokens"][unreported].is_null(),
+                "the service says nothing of {unreported}"
+            );
+        }
         assert!(ledger.sockets.accepted <= u64::from(users) + 1, "connections are reused");
 
         // A request comes to the service and its first event to gander: what the ledger cannot see

@@ -304,8 +304,8 @@ fn counts(
     let mut counts = vec![
         count("requests", ledger.sent - lost.min(ledger.sent), service.requests.accepted),
         count("successes", ledger.ended_in(Outcome::Ok), route.map_or(0, answered)),
-        count("input tokens", ours.tokens.input, service.tokens.prompt),
-        count("output tokens", ours.tokens.output, service.tokens.completion),
+        count("input tokens", ours.tokens.input.unwrap_or(0), service.tokens.prompt),
+        count("output tokens", ours.tokens.output.unwrap_or(0), service.tokens.completion),
     ];
     if work == Work::Streams {
         let streams = ours.times.get(&Metric::TtftFromSend).map_or(0, Distribution::count);

@@ -159,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn what_only_failed_is_infinitely_slow() {
+        use Severity::{Critical, Warning};
+        assert_eq!(fired(&alert("p95 > 45s", "mean > 90s"), &[], 5), [Critical, Warning]);
+        assert_eq!(fired(&alert("p95 < 45s", "max < 90s"), &[], 5), []);
+        assert_eq!(fired(&alert("p99 > 2x p50", "p95 > 1s"), &[1], 50), [], "too few, not none");
+        assert_eq!(fired(&alert("p95 > 45s", "p95 > 1s"), &[], 0), [], "nothing ended");
+    }
+
+    #[test]
     fn what_cannot_be_judged_does_not_fire() {
         let (merged, summary) = run_of(&[46_000; 3], 0);
         let evidence = Evidence { merged: &merged, summary: &summary, run: None };

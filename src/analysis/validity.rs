@@ -29,7 +29,7 @@ const CLOCK_SHIFT: f64 = 1.0;
 /// Everything that speaks against the figures of `run`.
 pub fn of(run: &Run, summary: &Summary, verdicts: &[Verdict]) -> Validity {
     let mut reasons = Vec::new();
-    reasons.extend(no_success(summary));
+    reasons.extend(no_success(summary, verdicts));
     reasons.extend(unbalanced(run));
     reasons.extend(miscounted(run));
     reasons.extend(busy(run, summary));
@@ -48,8 +48,12 @@ pub fn of(run: &Run, summary: &Summary, verdicts: &[Verdict]) -> Validity {
     Validity { reasons }
 }
 
-fn no_success(summary: &Summary) -> Option<String> {
-    (summary.total.ok() == 0).then(|| {
+/// Without a success there is nothing to report, unless a rule says that this very thing is a failure:
+/// that is a result, and no doubt about one.
+fn no_success(summary: &Summary, verdicts: &[Verdict]) -> Option<String> {
+    let fails = |verdict: &Verdict| verdict.ruling == Ruling::Failed;
+    let is_judged = summary.total.failed() > 0 && verdicts.iter().any(fails);
+    (summary.total.ok() == 0 && !is_judged).then(|| {
         "no request of the measured part succeeded: there is no latency to report".to_owned()
     })
 }

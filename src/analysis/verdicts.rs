@@ -35,9 +35,34 @@ pub fn verdict(slo: &Slo, evidence: &Evidence<'_>) -> Verdict {
             let holds = slo.operator.holds(value, bound);
             (text, if holds { Ruling::Passed } else { Ruling::Failed })
         }
-        Err(why) => (why, Ruling::Unknown),
+        Err(Missing::Unknown(why)) => (why, Ruling::Unknown),
+        Err(Missing::Infinite(why)) => (why, ruling_without_success(slo)),
     };
     Verdict { rule: slo.text.clone(), measured, ruling }
+}
+
+/// The ruling where requests, or rows, ended and none succeeded. A failure counts as infinitely slow:
+/// a time that must stay below a bound does not. A multiple of another such time says nothing.
+fn ruling_without_success(slo: &Slo) -> Ruling {
+    let holds = match slo.bound {
+        Bound::Times(..) => false,
+        _ => slo.operator.holds(f64::INFINITY, f64::MAX),
+    };
+    if holds { Ruling::Passed } else { Ruling::Failed }
+}
+
+/// Why there is no value.
+enum Missing {
+    /// It is not known.
+    Unknown(String),
+    /// It would be a time of successes, and there were failures only.
+    Infinite(String),
+}
+
+impl From<String> for Missing {
+    fn from(why: String) -> Self {
+        Missing::Unknown(why)
+    }
 }
 
 /// A value in its bound's unit.
@@ -48,7 +73,7 @@ struct Measured {
 }
 
 /// The measured value; or why there is none.
-fn measure(slo: &Slo, evidence: &Evidence<'_>) -> Result<Measured, String> {
+fn measure(slo: &Slo, evidence: &Evidence<'_>) -> Result<Measured, Missing> {
     let Evidence { merged, summary, run } = *evidence;
     let figures = match slo.step {
         None => &summary.total,
@@ -57,17 +82,17 @@ fn measure(slo: &Slo, evidence: &Evidence<'_>) -> Result<Measured, String> {
     let rows = summary.rows.as_ref();
     match slo.bound {
         Bound::Times(factor, of) => {
-            let of = ms(time(&Slo { measure: of, ..slo.clone() }, merged)?);
-            let value = ms(time(slo, merged)?);
+            let of = ms(time(&Slo { measure: of, ..slo.clone() }, merged, figures, rows)?);
+            let value = ms(time(slo, merged, figures, rows)?);
             let times = match of > 0.0 {
                 true => format!("{:.2} times {of:.3} ms", value / of),
                 false => format!("{of:.3} ms"),
             };
             Ok(Measured { value, bound: factor * of, text: format!("{value:.3} ms, {times}") })
         }
-        Bound::BytesPerHour(bound) => growth(run, bound),
+        Bound::BytesPerHour(bound) => Ok(growth(run, bound)?),
         Bound::Time(bound) => {
-            let value = ms(time(slo, merged)?);
+            let value = ms(time(slo, merged, figures, rows)?);
             Ok(Measured { value, bound: ms(bound), text: format!("{value:.3} ms") })
         }
         Bound::PerSecond(bound) => {
@@ -173,7 +198,13 @@ impl Times {
     }
 }
 
-fn time(slo: &Slo, merged: &Merged) -> Result<Duration, String> {
+fn time(
+    slo: &Slo,
+    merged: &Merged,
+    figures: &Figures,
+    rows: Option<&RowFigures>,
+) -> Result<Duration, Missing> {
+    none_succeeded(slo.of, figures, rows)?;
     let Times { distribution, what, missing } = Times::of(slo, merged);
     let found = match slo.measure {
         Measure::Percentile(percentile) => {
@@ -182,7 +213,8 @@ fn time(slo: &Slo, merged: &Merged) -> Result<Duration, String> {
                 return Err(format!(
                     "p{percentile} needs at least {needed} {what}, and there are {}: run longer",
                     distribution.count()
-                ));
+                )
+                .into());
             }
             distribution.quantile(percentile / 100.0)
         }
@@ -192,5 +224,22 @@ fn time(slo: &Slo, merged: &Merged) -> Result<Duration, String> {
         // The reader of scenarios gives these bounds of their own.
         _ => None,
     };
-    found.ok_or_else(|| format!("not measured: {missing}"))
+    found.ok_or_else(|| format!("not measured: {missing}").into())
+}
+
+/// Refuses a time where there are failures only.
+fn none_succeeded(of: Timed, figures: &Figures, rows: Option<&RowFigures>) -> Result<(), Missing> {
+    let (failed, count, what) = match of {
+        Timed::Row => {
+            let failed = rows.map_or(0, |rows| rows.of(IterationEnd::Failed));
+            (failed, rows.map_or(0, RowFigures::count), "rows")
+        }
+        Timed::ResponseTime | Timed::Metric(_) => (figures.failed(), figures.count(), "requests"),
+    };
+    match failed {
+        1.. if failed == count => {
+            Err(Missing::Infinite(format!("none of {count} {what} succeeded")))
+        }
+        _ => Ok(()),
+    }
 }

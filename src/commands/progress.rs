@@ -10,7 +10,12 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
+use crate::clock::Clock;
+use crate::flow::Halt;
+use crate::measure::recorder::Recorder;
+use crate::measure::sample::Offset;
 use crate::observe::monitor::Snapshot;
+use crate::plan::Stop;
 use crate::report::format;
 use crate::schedule::LoadModel;
 
@@ -18,6 +23,36 @@ use crate::schedule::LoadModel;
 const LOOK: Duration = Duration::from_millis(100);
 /// Snapshots (seconds) between two plain lines.
 const PLAIN_EVERY: u64 = 5;
+
+/// What tells that a run winds down: no more requests start, and those in flight may end.
+#[derive(Debug)]
+pub struct WindDown {
+    /// Says when it begins.
+    pub halt: Halt,
+    /// The run's clock.
+    pub clock: Clock,
+    /// Knows what is in flight.
+    pub recorder: Arc<Recorder>,
+}
+
+impl WindDown {
+    /// What is waited for, in words; `None` where nothing is.
+    fn told(&self) -> Option<String> {
+        let (stop, drain) = self.halt.draining()?;
+        let in_flight = u64::try_from(self.recorder.in_flight()).ok().filter(|count| *count > 0)?;
+        let why = match stop {
+            Stop::Duration => "time is over",
+            Stop::Iterations => "the iterations are done",
+            Stop::Budget => "the budget is used up",
+            Stop::Interrupted | Stop::Terminated => "interrupted",
+            Stop::TargetEnded => "the target has ended",
+            Stop::Failed => "the run failed",
+        };
+        let drain = format::duration(drain);
+        let requests = format::counted(in_flight, "request", "requests");
+        Some(format!("{why}; waiting up to {drain} for {requests} in flight"))
+    }
+}
 
 /// Shows snapshots until it is told to stop.
 #[derive(Debug)]
@@ -27,8 +62,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to show `snapshots` of a run of `load`.
-    pub fn start(mut snapshots: watch::Receiver<Snapshot>, load: &LoadModel) -> Progress {
+    /// Begins to show `snapshots` of a run of `load`, and how it ends.
+    pub fn start(
+        mut snapshots: watch::Receiver<Snapshot>,
+        load: &LoadModel,
+        wind_down: WindDown,
+    ) -> Progress {
         let (planned, iterations) = (load.duration(), load.iterations());
         // In open load there are no users.
         let active = match load {
@@ -40,7 +79,9 @@ impl Progress {
         let thread = std::thread::spawn(move || {
             let mut view = View::new(planned, iterations);
             while !is_over.load(Ordering::Relaxed) {
-                if snapshots.has_changed().unwrap_or(false) {
+                if let Some(told) = wind_down.told() {
+                    view.wait(wind_down.clock.now(), told);
+                } else if snapshots.has_changed().unwrap_or(false) {
                     view.show(&snapshots.borrow_and_update(), active);
                 }
                 std::thread::sleep(LOOK);
@@ -60,19 +101,18 @@ impl Progress {
 
 enum View {
     /// The bar's length is in seconds, or in iterations.
-    Bar {
-        bar: ProgressBar,
-        counts_iterations: bool,
-    },
+    Bar { bar: ProgressBar, counts_iterations: bool },
     Lines {
         seconds: u64,
+        /// Whether it was said that the run waits.
+        has_waited: bool,
     },
 }
 
 impl View {
     fn new(planned: Duration, iterations: Option<u64>) -> View {
         if !std::io::stderr().is_terminal() {
-            return View::Lines { seconds: 0 };
+            return View::Lines { seconds: 0, has_waited: false };
         }
         let bar = ProgressBar::new(iterations.unwrap_or(planned.as_secs()));
         let style = ProgressStyle::with_template("{elapsed} [{bar:24}] {wide_msg}")
@@ -91,7 +131,7 @@ impl View {
                 bar.set_position(if *counts_iterations { done } else { seconds });
                 bar.set_message(line(snapshot, active));
             }
-            View::Lines { seconds } => {
+            View::Lines { seconds, .. } => {
                 if *seconds % PLAIN_EVERY == 0 {
                     let at = snapshot.at.as_secs_f64();
                     // Standard error that is closed must not end the run.
@@ -99,6 +139,21 @@ impl View {
                 }
                 *seconds += 1;
             }
+        }
+    }
+
+    /// Says that no more requests start: figures of the last seconds would read as a target that has
+    /// stopped answering.
+    fn wait(&mut self, at: Offset, told: String) {
+        match self {
+            View::Bar { bar, .. } => bar.set_message(told),
+            View::Lines { has_waited, .. } if !*has_waited => {
+                *has_waited = true;
+                let at = at.as_secs_f64();
+                // Standard error that is closed must not end the run.
+                let _ = writeln!(std::io::stderr(), "{at:>6.0} s  {told}");
+            }
+            View::Lines { .. } => {}
         }
     }
 

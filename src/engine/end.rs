@@ -63,9 +63,9 @@ pub async fn wind_down(
 ) {
     let Context { clock, recorder, halt, plan, .. } = context;
     recorder.window().close(clock.now());
-    halt.finish.cancel();
     let drain = plan.load.drain();
     let drain = if stop.is_planned() { drain } else { drain.min(INTERRUPTED_DRAIN) };
+    halt.wind_down(stop, drain);
     let deadline = tokio::time::Instant::now() + drain;
     while !is_quiet() {
         tokio::select! {

@@ -20,7 +20,7 @@ use crate::http::Pool;
 use crate::measure::numbers::Numbers;
 use crate::measure::recorder::{IterationEnd, Recorder, Why};
 use crate::measure::sample::{Offset, Outcome, StepId};
-use crate::plan::Plan;
+use crate::plan::{Plan, Stop};
 use crate::scenario::Feeder;
 use crate::scenario::model::User;
 use crate::scenario::random::{Purpose, stream};
@@ -92,6 +92,8 @@ pub struct Halt {
     pub abort: CancellationToken,
     /// The planned end, once it is known: no request starts later, however late its timer is.
     end: Arc<OnceLock<Offset>>,
+    /// Why the run ends, and how long requests in flight may take, once that is known.
+    drain: Arc<OnceLock<(Stop, Duration)>>,
 }
 
 impl Halt {
@@ -104,6 +106,18 @@ impl Halt {
     /// Whether nothing more may be started at `now`.
     pub fn is_finishing(&self, now: Offset) -> bool {
         self.finish.is_cancelled() || self.end.get().is_some_and(|end| now >= *end)
+    }
+
+    /// Lets no more requests start, for this reason; those in flight have the time `drain` to end.
+    pub fn wind_down(&self, stop: Stop, drain: Duration) {
+        // A run ends once.
+        let _ = self.drain.set((stop, drain));
+        self.finish.cancel();
+    }
+
+    /// Why the run ends, and how long requests in flight may take; `None` before.
+    pub fn draining(&self) -> Option<(Stop, Duration)> {
+        self.drain.get().copied()
     }
 }
 

@@ -88,7 +88,7 @@ impl Permit<'_> {
     pub(super) fn spend(self, tokens: Option<Tokens>) {
         let Some(spent) = tokens else { return };
         let all = Tokens {
-            input: add(&self.spending.tokens, spent.input.saturating_add(spent.output)),
+            input: Some(add(&self.spending.tokens, spent.known())),
             cost_pico: add(&self.spending.cost_pico, spent.cost_pico),
             priced: 1,
             ..Tokens::default()
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn tokens(input: u64, output: u64) -> Option<Tokens> {
-        Some(Tokens { input, output, reported: 1, ..Tokens::default() })
+        Some(Tokens { input: Some(input), output: Some(output), reported: 1, ..Tokens::default() })
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::ledger::Ledger;
 use super::metric::Metric;
 use super::numbers::Numbers;
 use super::rows::Rows;
-use super::sample::{Bytes, Offset, Outcome, Sample, StepId, Tokens};
+use super::sample::{Bytes, Offset, Outcome, Sample, StepId, Tokens, sum_of_known};
 use super::summary::MeasuredWindow;
 
 /// Which part of the run a request belongs to, by its intended start.
@@ -133,10 +133,10 @@ impl std::ops::AddAssign for Traffic {
 /// intended start and their outcome: throughput.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Delivered {
-    /// Tokens of prompts.
-    pub input: u64,
-    /// Tokens of completions.
-    pub output: u64,
+    /// Tokens of prompts; `None` where no response reported them.
+    pub input: Option<u64>,
+    /// Tokens of completions; `None` where no response reported them.
+    pub output: Option<u64>,
     /// Requests that succeeded within their goodput limits.
     pub good: u64,
 }
@@ -152,8 +152,8 @@ impl Delivered {
 
 impl std::ops::AddAssign for Delivered {
     fn add_assign(&mut self, other: Delivered) {
-        self.input += other.input;
-        self.output += other.output;
+        self.input = sum_of_known(self.input, other.input);
+        self.output = sum_of_known(self.output, other.output);
         self.good += other.good;
     }
 }

@@ -157,7 +157,7 @@ impl Metric {
         let stream = sample.stream.as_deref();
         // One token has no time between tokens.
         let per_token = |time: Duration, tokens: fn(u64) -> u64| {
-            let tokens = tokens(sample.tokens?.output);
+            let tokens = tokens(sample.tokens?.output?);
             (tokens > 0).then(|| time.div_f64(tokens as f64))
         };
         match self {

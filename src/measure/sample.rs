@@ -238,14 +238,14 @@ impl StreamTimes {
 pub struct Tokens {
     /// Requests whose response reported its tokens.
     pub reported: u64,
-    /// Tokens of prompts.
-    pub input: u64,
+    /// Tokens of prompts; `None`, here and below, where none of the requests reported this kind.
+    pub input: Option<u64>,
     /// Those of the prompts' tokens that came from the server's cache.
-    pub cached: u64,
+    pub cached: Option<u64>,
     /// Tokens of completions.
-    pub output: u64,
+    pub output: Option<u64>,
     /// Those of the completions' tokens that were reasoning.
-    pub reasoning: u64,
+    pub reasoning: Option<u64>,
     /// Requests whose tokens have a price.
     pub priced: u64,
     /// What these cost, in millionths of a millionth of the currency.
@@ -253,6 +253,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Tokens of prompts and completions, as far as they were reported.
+    pub fn known(&self) -> u64 {
+        self.input.unwrap_or(0).saturating_add(self.output.unwrap_or(0))
+    }
+
     /// What the requests that have a price cost, in the currency; `None` where none has one.
     pub fn cost(&self) -> Option<f64> {
         (self.priced > 0).then(|| self.cost_pico as f64 / 1e12)
@@ -263,12 +268,20 @@ impl std::ops::AddAssign for Tokens {
     /// Saturates: a target may report any number.
     fn add_assign(&mut self, other: Tokens) {
         self.reported = self.reported.saturating_add(other.reported);
-        self.input = self.input.saturating_add(other.input);
-        self.cached = self.cached.saturating_add(other.cached);
-        self.output = self.output.saturating_add(other.output);
-        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.input = sum_of_known(self.input, other.input);
+        self.cached = sum_of_known(self.cached, other.cached);
+        self.output = sum_of_known(self.output, other.output);
+        self.reasoning = sum_of_known(self.reasoning, other.reasoning);
         self.priced = self.priced.saturating_add(other.priced);
         self.cost_pico = self.cost_pico.saturating_add(other.cost_pico);
+    }
+}
+
+/// The sum of what is known; `None` where nothing is.
+pub fn sum_of_known(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (one, other) => one.or(other),
     }
 }
 

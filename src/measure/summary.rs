@@ -129,10 +129,15 @@ impl Merged {
         for (_, part) in self.delivered.iter().filter(|(of, _)| is_wanted(**of)) {
             delivered += *part;
         }
-        let reported = traffic.tokens.reported > 0 || delivered.output > 0;
+        // Older journals have zeros where nothing was reported.
+        let reported = traffic.tokens.reported > 0 || delivered.output > Some(0);
+        // What was reported, but of no response that ended in the window, came at no rate.
+        let token_rate = |delivered: Option<u64>, due: Option<u64>| {
+            rate(delivered.or(due.map(|_| 0)).filter(|_| reported)?)
+        };
         Figures {
-            input_tokens_per_s: rate(delivered.input).filter(|_| reported),
-            output_tokens_per_s: rate(delivered.output).filter(|_| reported),
+            input_tokens_per_s: token_rate(delivered.input, traffic.tokens.input),
+            output_tokens_per_s: token_rate(delivered.output, traffic.tokens.output),
             good_per_s: rate(delivered.good).filter(|_| traffic.judged > 0),
             rps: rate(completed(|outcome| outcome.is_final() && outcome.was_sent())),
             ok_rps: rate(completed(Outcome::is_success)),

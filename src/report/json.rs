@@ -34,7 +34,8 @@
 //! successes of the measured part; `connections_opened`, `connect` and `tls` alone are of the whole
 //! run, requests that failed included, those cut off by the stop of the run not.
 //! `tokens` holds `reported` and `not_reported` (responses), `input`, `cached`, `output`, `reasoning`
-//! (tokens of requests due in the measured part), `input_per_s`, `output_per_s` (of responses that
+//! (tokens of requests due in the measured part, each `null` where no response reported that kind),
+//! `input_per_s`, `output_per_s` (of responses that
 //! ended in it), and `cost`: `currency`, `priced` (requests), `total`, `per_1000_requests`. `goodput`
 //! holds `judged`, `good`, `share` (0 to 1), `per_s`. `error_adjusted` holds `response_time` and `ttft`
 //! with `succeeded`, `failed` and the percentiles, a failure counting as infinitely slow: such a

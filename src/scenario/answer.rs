@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use minijinja::Value;
-use minijinja::value::{Object, ValueKind};
+use minijinja::value::{Object, ObjectRepr, ValueKind};
 
 use crate::measure::metric::Metric;
 use crate::measure::sample::Sample;
@@ -243,7 +243,7 @@ impl Inputs {
         let element = |name: &String| {
             let list = self.0.list(name);
             let first = list.and_then(|list| list.try_iter().ok()?.next());
-            (Arc::from(name.as_str()), first.unwrap_or_else(|| Value::from_object(Unknown)))
+            (Arc::from(name.as_str()), first.unwrap_or_else(|| Unknown::of(name)))
         };
         let elements = fan_out.lists.iter().map(element).collect();
         Inputs(Arc::new(self.0.for_element(elements, 0)))
@@ -296,24 +296,37 @@ impl Harvest {
     /// What a request with these inputs would give, as far as that is known before there is a
     /// response.
     pub(super) fn expected(step: &Step, inputs: &Inputs) -> Harvest {
-        let unknown =
-            |(name, _): &(String, Extract)| (Arc::from(name.as_str()), Value::from_object(Unknown));
+        let unknown = |(name, _): &(String, Extract)| {
+            (Arc::from(name.as_str()), Unknown::of(&format!("{name} from {}", step.name)))
+        };
         let values = step.extract.iter().map(unknown).collect();
         Harvest { elements: inputs.0.elements.clone(), index: inputs.0.index, values }
     }
 }
 
-/// A value that only a response has: as a text it is empty, and so is each field of it.
+/// A value that only a response has. As a text it says so, as in `<answer from ask>`; each field of it
+/// is such a value too.
 #[derive(Debug)]
-pub(super) struct Unknown;
+pub(super) struct Unknown(String);
+
+impl Unknown {
+    fn of(what: &str) -> Value {
+        Value::from_object(Unknown(what.to_owned()))
+    }
+}
 
 impl Object for Unknown {
-    fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
-        Some(Value::from_object(Unknown))
+    /// In JSON a text, not an empty map.
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
     }
 
-    fn render(self: &Arc<Self>, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(Unknown::of(&format!("{key} of {}", self.0)))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{}>", self.0)
     }
 }
 

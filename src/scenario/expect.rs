@@ -158,7 +158,7 @@ impl JsonType {
         }
     }
 
-    fn of(value: &Value) -> JsonType {
+    pub(super) fn of(value: &Value) -> JsonType {
         match value {
             Value::Null => JsonType::Null,
             Value::Bool(_) => JsonType::Boolean,
@@ -385,7 +385,7 @@ fn contains(body: &[u8], part: &[u8]) -> bool {
 }
 
 /// Equality of JSON values in which 1 equals 1.0, as TOML writes them apart.
-fn equal(left: &Value, right: &Value) -> bool {
+pub(super) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => {
             left == right || left.as_f64() == right.as_f64()

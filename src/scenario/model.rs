@@ -305,7 +305,7 @@ impl Budget {
             }
         }
         if let Some(limit) = self.tokens {
-            left.tokens = Some(limit.saturating_sub(used.input.saturating_add(used.output)));
+            left.tokens = Some(limit.saturating_sub(used.known()));
             if left.tokens == Some(0) {
                 return Err(format!("the budget of {limit} tokens is used up"));
             }

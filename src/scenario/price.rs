@@ -35,12 +35,17 @@ impl Prices {
 
 impl Price {
     /// What `tokens` cost, in millionths of a millionth of the currency: exact for prices with at
-    /// most six digits after the point.
-    pub fn pico(&self, tokens: &Tokens) -> u64 {
-        let cached = tokens.cached.min(tokens.input);
+    /// most six digits after the point. `None` where tokens that have a price were not reported.
+    pub fn pico(&self, tokens: &Tokens) -> Option<u64> {
+        // An embedding has no output, and a price of zero for it.
+        let known = |count: Option<u64>, price: f64| count.or((price == 0.0).then_some(0));
+        let input = known(tokens.input, self.input)?;
+        let output = known(tokens.output, self.output)?;
+        let cached = tokens.cached.unwrap_or(0).min(input);
         let of = |count: u64, price: f64| count.saturating_mul((price * 1e6).round() as u64);
-        of(tokens.input - cached, self.input)
+        let cost = of(input - cached, self.input)
             .saturating_add(of(cached, self.cached.unwrap_or(self.input)))
-            .saturating_add(of(tokens.output, self.output))
+            .saturating_add(of(output, self.output));
+        Some(cost)
     }
 }

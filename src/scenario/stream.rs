@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::measure::sample::{Offset, StreamTimes};
 
 use super::answer::Answer;
-use super::expect::Unexpected;
+use super::expect::{JsonType, Unexpected, equal};
 use super::json_path::JsonPath;
 use super::paths::{Found, Paths};
 use super::secret::Redactions;
@@ -41,8 +41,8 @@ pub struct StreamRules {
 pub enum StreamEnd {
     /// An event whose data is this text.
     Data(String),
-    /// An event with this value (a string) at this path.
-    Json(JsonPath, String),
+    /// An event with this value (a string, a number, true or false) at this path.
+    Json(JsonPath, Value),
     /// The end of the body.
     Body,
 }
@@ -69,7 +69,12 @@ pub struct Streamed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamProblem {
     /// It ended without its end marker.
-    Unfinished(String),
+    Unfinished {
+        /// What is missing.
+        why: String,
+        /// What stood last where the end marker's value is looked for.
+        instead: Option<Instead>,
+    },
     /// It is whole and has no content.
     Empty(String),
     /// It carried an error.
@@ -92,12 +97,46 @@ pub enum StreamProblem {
     },
 }
 
+/// A value that stood where that of the end marker is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instead {
+    path: JsonPath,
+    found: Value,
+    expected: Value,
+}
+
+impl Instead {
+    /// One may look like the other, as `true` like `"true"`: hence their kinds.
+    fn told(&self, excerpt: impl Fn(&str) -> String) -> String {
+        let Instead { path, found, expected } = self;
+        let kind = |value: &Value| match JsonType::of(value) {
+            JsonType::String => "text",
+            other => other.name(),
+        };
+        let shown = |value: &Value| match value {
+            Value::String(text) => excerpt(text),
+            other => excerpt(&other.to_string()),
+        };
+        format!(
+            "the last `{path}` is `{}` ({}), and the {} `{}` is expected",
+            shown(found),
+            kind(found),
+            kind(expected),
+            shown(expected),
+        )
+    }
+}
+
 impl StreamProblem {
     /// What is said of it: first without secrets, and then cut.
     fn unexpected(&self, redactions: &Redactions) -> Unexpected {
         let excerpt = |text: &str| redactions.excerpt(text.as_bytes(), EXCERPT);
         match self {
-            StreamProblem::Unfinished(why) => Unexpected::Incomplete(why.clone()),
+            StreamProblem::Unfinished { why, instead } => {
+                let instead = instead.as_ref().map(|instead| instead.told(excerpt));
+                let instead = instead.map_or_else(String::new, |told| format!("; {told}"));
+                Unexpected::Incomplete(format!("{why}{instead}"))
+            }
             StreamProblem::Empty(why) => Unexpected::Content(why.clone()),
             StreamProblem::Error { event, message, code } => {
                 let code = code.as_ref().map(|code| format!(" ({})", excerpt(code)));
@@ -152,7 +191,8 @@ enum Purpose {
 impl StreamRules {
     /// Reads the events of one response: when each came, and its data.
     pub fn read<'a>(&self, events: impl Iterator<Item = (Offset, &'a str)>) -> Streamed {
-        let mut reading = Reading { rules: self, streamed: Streamed::default(), count: 0 };
+        let mut reading =
+            Reading { rules: self, streamed: Streamed::default(), count: 0, last: None };
         let paths = self.paths();
         let mut is_whole = self.end == StreamEnd::Body;
         for (at, data) in events {
@@ -219,7 +259,10 @@ impl StreamRules {
     fn marker(&self) -> String {
         match &self.end {
             StreamEnd::Data(marker) => format!("`{marker}`"),
-            StreamEnd::Json(path, value) => format!("an event whose `{path}` is `{value}`"),
+            StreamEnd::Json(path, value) => {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                format!("an event whose `{path}` is `{value}`")
+            }
             StreamEnd::Body => "an end".to_owned(),
         }
     }
@@ -231,6 +274,8 @@ struct Reading<'r> {
     streamed: Streamed,
     /// Events so far.
     count: u64,
+    /// What stood last where the value of the end marker is looked for, and was not it.
+    last: Option<Value>,
 }
 
 impl Reading<'_> {
@@ -241,7 +286,7 @@ impl Reading<'_> {
         }
         let rules = self.rules;
         let (mut content, mut reasoning, mut is_end) = (false, false, false);
-        let (streamed, mut error) = (&mut self.streamed, None);
+        let (streamed, last, mut error) = (&mut self.streamed, &mut self.last, None);
         let read = paths.read(data, |purpose, found| match (purpose, found) {
             (Purpose::Content, Found::Text(text)) => {
                 content |= !text.is_empty();
@@ -256,8 +301,13 @@ impl Reading<'_> {
             (Purpose::Model, Found::Text(model)) if !model.is_empty() => {
                 streamed.model.get_or_insert_with(|| model.to_owned());
             }
-            (Purpose::End, Found::Text(text)) => {
-                is_end |= matches!(&rules.end, StreamEnd::Json(_, value) if text == value);
+            (Purpose::End, found) => {
+                let found = match found {
+                    Found::Text(text) => Value::from(text),
+                    Found::Other(value) => value,
+                };
+                is_end |= matches!(&rules.end, StreamEnd::Json(_, value) if equal(value, &found));
+                *last = Some(found);
             }
             _ => {}
         });
@@ -288,11 +338,20 @@ impl Reading<'_> {
     fn end(mut self, is_whole: bool) -> Streamed {
         let (rules, count) = (self.rules, self.count);
         if !is_whole {
-            self.problem(StreamProblem::Unfinished(format!(
+            let why = format!(
                 "the stream ended without {} after {count} {}",
                 rules.marker(),
                 if count == 1 { "event" } else { "events" },
-            )));
+            );
+            let instead = match &rules.end {
+                StreamEnd::Json(path, expected) => self.last.take().map(|found| Instead {
+                    path: path.clone(),
+                    found,
+                    expected: expected.clone(),
+                }),
+                StreamEnd::Data(_) | StreamEnd::Body => None,
+            };
+            self.problem(StreamProblem::Unfinished { why, instead });
         }
         if self.streamed.times.last.is_none() {
             let places =
@@ -387,12 +446,8 @@ mod tests {
             streamed.problem.expect("a problem")
         };
         let unfinished = why(&[&text, &text]);
-        assert_eq!(
-            unfinished,
-            StreamProblem::Unfinished(
-                "the stream ended without `[DONE]` after 2 events".to_owned()
-            )
-        );
+        let missing = "the stream ended without `[DONE]` after 2 events".to_owned();
+        assert_eq!(unfinished, StreamProblem::Unfinished { why: missing, instead: None });
         let error = r#"{"error":{"message":"out of memory","code":500},"choices":[]}"#;
         let said = |events: &[&str]| why(events).unexpected(&Redactions::default());
         assert_eq!(
@@ -425,7 +480,7 @@ mod tests {
             reasoning: Vec::new(),
             usage: Some(path("response.usage")),
             error: None,
-            end: StreamEnd::Json(path("type"), "complete".to_owned()),
+            end: StreamEnd::Json(path("type"), "complete".into()),
         };
         let events = [
             r#"{"type":"start"}"#,
@@ -436,11 +491,48 @@ mod tests {
         assert_eq!((whole.problem, whole.content), (None, "s".to_owned()));
         assert!(whole.usage.is_some(), "the event that ends a stream counts");
         let cut = read(&rules, &events[..2]).problem;
-        assert!(matches!(cut, Some(StreamProblem::Unfinished(why)) if why.contains("`type`")));
+        let said = cut.expect("a problem").unexpected(&Redactions::default());
+        assert_eq!(
+            said,
+            Unexpected::Incomplete(
+                "the stream ended without an event whose `type` is `complete` after 2 events; the \
+                 last `type` is `x` (text), and the text `complete` is expected"
+                    .to_owned()
+            )
+        );
 
         let plain = StreamRules { content: Vec::new(), end: StreamEnd::Body, ..rules };
         let streamed = read(&plain, &["words", "and words"]);
         assert_eq!((streamed.problem, streamed.times.gaps.len()), (None, 1));
         assert_eq!(streamed.content, "wordsand words");
+    }
+
+    #[test]
+    fn a_value_of_any_kind_may_be_the_end_and_one_that_only_looks_like_it_is_named() {
+        let ending = |value: Value| StreamRules {
+            content: vec!["delta".parse().expect("a path")],
+            end: StreamEnd::Json("done".parse().expect("a path"), value),
+            ..StreamRules::default()
+        };
+        let problem = |value: Value, last: &str| {
+            let first = r#"{"delta":"a","done":null}"#;
+            read(&ending(value), &[first, last]).problem
+        };
+        for (value, last) in [
+            (true.into(), r#"{"done":true}"#),
+            (1.into(), r#"{"done":1.0}"#),
+            ("true".into(), r#"{"done":"true"}"#),
+        ] {
+            assert_eq!(problem(value, last), None, "{last}");
+        }
+        let said = |value: Value, last: &str| {
+            let problem = problem(value, last).expect("a problem");
+            problem.unexpected(&Redactions::default()).to_string()
+        };
+        let told = said("true".into(), r#"{"done":true}"#);
+        let end = "the last `done` is `true` (boolean), and the text `true` is expected";
+        assert!(told.ends_with(end), "{told}");
+        let told = said(true.into(), "{}");
+        assert!(told.ends_with("is `true` after 2 events"), "{told}");
     }
 }

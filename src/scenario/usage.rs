@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::measure::sample::Tokens;
+use crate::measure::sample::{Tokens, sum_of_known};
 
 use super::answer::Answer;
 use super::model::Step;
@@ -39,19 +39,21 @@ fn read(usage: &Value, model: Option<&str>, prices: &Prices) -> Option<Tokens> {
         .or_else(|| inner("input_tokens_details", "cached_tokens"));
     let reasoning = inner("completion_tokens_details", "reasoning_tokens")
         .or_else(|| inner("output_tokens_details", "reasoning_tokens"));
-    let apart = count("cache_read_input_tokens").unwrap_or(0);
+    let apart = count("cache_read_input_tokens");
     let written = count("cache_creation_input_tokens").unwrap_or(0);
+    let of_cache = apart.unwrap_or(0).saturating_add(written);
     let mut tokens = Tokens {
         reported: 1,
-        input: input.unwrap_or(0).saturating_add(apart).saturating_add(written),
-        cached: cached.unwrap_or(0).saturating_add(apart),
-        output: output.unwrap_or(0),
-        reasoning: reasoning.unwrap_or(0),
+        input: input.map(|input| input.saturating_add(of_cache)),
+        cached: sum_of_known(cached, apart),
+        output,
+        reasoning,
         ..Tokens::default()
     };
-    if let Some(price) = prices.of(model.unwrap_or_default()).filter(|_| written == 0) {
+    let price = prices.of(model.unwrap_or_default()).filter(|_| written == 0);
+    if let Some(cost) = price.and_then(|price| price.pico(&tokens)) {
         tokens.priced = 1;
-        tokens.cost_pico = price.pico(&tokens);
+        tokens.cost_pico = cost;
     }
     Some(tokens)
 }
@@ -88,7 +90,7 @@ mod tests {
         let tokens = of(chat, "gpt-4o-2024-11-20").expect("a report");
         assert_eq!(
             (tokens.input, tokens.cached, tokens.output, tokens.reasoning),
-            (1001, 1000, 7, 3)
+            (Some(1001), Some(1000), Some(7), Some(3))
         );
         // 1 x 2.5 + 1000 x 1.25 + 7 x 10 USD for a million tokens each.
         assert_eq!((tokens.priced, tokens.cost_pico), (1, 1_322_500_000));
@@ -98,7 +100,7 @@ mod tests {
         assert_eq!(tokens.cost_pico, 3 * 150_000 + 5 * 600_000, "the longest name is the price");
         assert_eq!(
             of(json!({ "prompt_tokens": 2 }), "other").map(|t| (t.input, t.priced)),
-            Some((2, 0))
+            Some((Some(2), 0))
         );
     }
 
@@ -106,13 +108,21 @@ mod tests {
     fn what_a_cache_of_prompts_took_apart_is_of_the_prompt() {
         let usage = json!({ "input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 9 });
         let tokens = of(usage, "gpt-4o").expect("a report");
-        assert_eq!((tokens.input, tokens.cached, tokens.priced), (10, 9, 1));
+        assert_eq!((tokens.input, tokens.cached, tokens.priced), (Some(10), Some(9), 1));
         let usage = json!({ "input_tokens": 1, "cache_creation_input_tokens": 9 });
         assert_eq!(
             of(usage, "gpt-4o").map(|t| (t.input, t.priced)),
-            Some((10, 0)),
+            Some((Some(10), 0)),
             "no price fits"
         );
+    }
+
+    #[test]
+    fn what_is_not_reported_is_not_zero_and_leaves_the_cost_unknown() {
+        let tokens = of(json!({ "completion_tokens": 7 }), "gpt-4o").expect("a report");
+        assert_eq!(tokens.output, Some(7));
+        assert_eq!((tokens.input, tokens.cached, tokens.reasoning), (None, None, None));
+        assert_eq!(tokens.cost(), None);
     }
 
     #[test]

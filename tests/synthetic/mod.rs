@@ -134,8 +134,8 @@ impl Scene {
                     stream: self.chunks.map(|chunks| Box::new(streamed(moment, seconds, chunks))),
                     tokens: self.chunks.map(|chunks| Tokens {
                         reported: 1,
-                        input: 25,
-                        output: chunks.into(),
+                        input: Some(25),
+                        output: Some(chunks.into()),
                         ..Tokens::default()
                     }),
                     good: None,

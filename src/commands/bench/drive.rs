@@ -29,7 +29,7 @@ use crate::target::{Launched, Watch};
 use crate::{engine, sampler};
 
 use super::super::output::Output;
-use super::super::progress::Progress;
+use super::super::progress::{Progress, WindDown};
 use super::super::signals;
 use super::ready::Ready;
 
@@ -78,9 +78,10 @@ pub fn drive(
     runtime.spawn(lag.clone().watch(clock, halt.abort.clone()));
 
     let mut watchers = Watchers::start(&plan, launched, own, journal, &recorder, clock, lag, &ends);
-    watchers.progress = output
-        .shows_progress()
-        .then(|| Progress::start(watchers.monitor.snapshots.clone(), &plan.load));
+    watchers.progress = output.shows_progress().then(|| {
+        let wind_down = WindDown { halt: halt.clone(), clock, recorder: Arc::clone(&recorder) };
+        Progress::start(watchers.monitor.snapshots.clone(), &plan.load, wind_down)
+    });
     let watch = watch_target(&plan, launched, ends);
     let settle = plan.settle;
     if !settle.is_zero() {

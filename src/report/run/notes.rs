@@ -49,7 +49,7 @@ pub const PERCENTILE: &str = "Percentile p: the smallest recorded value with at 
 /// Failures.
 pub const FAIL: &str = "Fail %: failed requests, of whatever kind, over count.";
 /// Throughput.
-pub const RPS: &str = "RPS: requests that ended by themselves in the measured part, successes and failures, over its length in seconds.";
+pub const RPS: &str = "RPS: requests that ended by themselves in the measured part, successes and failures, over its length in seconds. A request that was due in it and ended later is in Count, and not in RPS.";
 /// CPU.
 pub const CPU: &str = "CPU: processor time (user and system) of the whole process tree in the measured part; 100% is one processor. Looks are about a second apart; what was used between the two around an edge of the measured part counts by the share of that time inside. Mean is over the whole part, peak is the largest between two looks.";
 /// CPU of a request.
@@ -103,7 +103,7 @@ pub const BUDGET: &str = "Of the whole run. Requests are attempts, and never exc
 /// Error-adjusted percentiles.
 pub const ADJUSTED: &str = "Adjusted: percentiles over successes and failures together, a failure of whatever kind (what was due and never sent included) counting as infinitely slow. A percentile that falls among failures is infinite.";
 /// Tokens.
-pub const TOKENS: &str = "Reported: responses whose requests were due in the measured part and that said how many tokens they used. Not reported: the other requests counted there, failures included; their tokens are not known and never estimated.";
+pub const TOKENS: &str = "Reported: responses whose requests were due in the measured part and that said how many tokens they used. Not reported: the other requests counted there, failures included; their tokens are not known and never estimated. Input, cached, output and reasoning are sums over the responses that reported that kind.";
 /// Tokens per second.
 pub const TOKEN_RATE: &str = "Tokens/s: tokens that responses reported which ended in the measured part, whatever their outcome, over its length in seconds.";
 /// Cost.

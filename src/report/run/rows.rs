@@ -79,7 +79,7 @@ fn wasted(rows: &RowFigures) -> String {
     let tokens = rows.effort.wasted_tokens;
     let of_them = match tokens.reported {
         0 => "tokens not reported".to_owned(),
-        _ => format!("{} tokens", format::count(tokens.input + tokens.output)),
+        _ => format!("{} tokens", format::count(tokens.known())),
     };
     format!("{requests}, {of_them}")
 }

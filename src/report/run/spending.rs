@@ -39,7 +39,7 @@ pub fn budget(source: &Source<'_>, notes: &mut Notes) -> Section {
         row(name, format::count(limit), format::count(ledger.sent), over, is_up);
     }
     if let Some(limit) = budget.tokens {
-        let tokens = used.input + used.output;
+        let tokens = used.known();
         let over = tokens.checked_sub(limit).filter(|over| *over > 0).map(format::count);
         let name = "tokens".to_owned();
         row(name, format::count(limit), format::count(tokens), over, tokens >= limit);

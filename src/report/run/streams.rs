@@ -13,6 +13,9 @@ use super::Source;
 use super::latency::percentiles;
 use super::notes::{self, Notes};
 
+/// Where responses reported tokens, and none of them this kind.
+const NOT_REPORTED: &str = "not reported";
+
 /// Times of streams, tokens and goodput; empty where no step streams, reports tokens or has limits.
 pub fn streams(source: &Source<'_>, notes: &mut Notes) -> Section {
     let mut section = Section::new("Streams and tokens").brief(true);
@@ -136,9 +139,13 @@ fn tokens(source: &Source<'_>, section: Section, notes: &mut Notes) -> Section {
 fn token_row(name: &str, figures: &Figures, has_prices: bool) -> Vec<Cell> {
     let tokens = figures.traffic.tokens;
     let count = |number: u64| Cell::Figure(format::count(number), None);
-    let known = |number: u64| match tokens.reported {
+    let known = |number: Option<u64>| match tokens.reported {
         0 => Cell::Missing(format::NOT_MEASURED.to_owned()),
-        _ => count(number),
+        _ => Cell::figure(number.map(format::count), NOT_REPORTED),
+    };
+    let rate = |rate: Option<f64>, number: Option<u64>| match (tokens.reported, number) {
+        (1.., None) => Cell::Missing(NOT_REPORTED.to_owned()),
+        _ => Cell::figure(rate.map(format::rate), format::NOT_MEASURED),
     };
     let mut row = vec![
         name.into(),
@@ -148,8 +155,8 @@ fn token_row(name: &str, figures: &Figures, has_prices: bool) -> Vec<Cell> {
         known(tokens.cached),
         known(tokens.output),
         known(tokens.reasoning),
-        Cell::figure(figures.input_tokens_per_s.map(format::rate), format::NOT_MEASURED),
-        Cell::figure(figures.output_tokens_per_s.map(format::rate), format::NOT_MEASURED),
+        rate(figures.input_tokens_per_s, tokens.input),
+        rate(figures.output_tokens_per_s, tokens.output),
     ];
     if has_prices {
         let cost = tokens.cost().map(format::money);

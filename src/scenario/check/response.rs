@@ -184,7 +184,8 @@ impl Checker<'_> {
             }
             TextOr::Text(text) => Some(StreamEnd::Data(text)),
             TextOr::Table(EndFile { json: Some(path), equals: Some(value) }) => {
-                self.json_path(&path).map(|path| StreamEnd::Json(path, value))
+                let (path, value) = (self.json_path(&path), self.end_value(&value));
+                path.zip(value).map(|(path, value)| StreamEnd::Json(path, value))
             }
             TextOr::Table(_) => {
                 let label = "expected { json = \"type\", equals = \"complete\" }";
@@ -192,6 +193,19 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// A value that ends a stream: one that is told at a glance, for it is quoted in messages.
+    fn end_value(&mut self, written: &At<Node>) -> Option<serde_json::Value> {
+        match &written.value {
+            Node::List(_) | Node::Table(_) => {}
+            // JSON has neither `inf` nor `nan`.
+            Node::Float(number) if !number.is_finite() => {}
+            value => return Some(value.to_json()),
+        }
+        let message = format!("{} cannot end a stream", self.written(&written.span));
+        self.problem(&written.span, message, "expected a string, a number, true or false");
+        None
     }
 
     /// Keys that look into a body, which a stream does not have.

@@ -81,7 +81,8 @@ pub struct StreamFile {
     /// An event with a value here is an error of the whole stream.
     pub error: Option<At<String>>,
     /// What ends a whole stream: an event's data, as `"[DONE]"`; `{ json = "type", equals =
-    /// "complete" }` for an event with that value; or `"body"` for the end of the body.
+    /// "complete" }` or `{ json = "done", equals = true }` for an event with that value; or `"body"`
+    /// for the end of the body.
     pub end: Option<At<TextOr<EndFile>>>,
 }
 
@@ -91,8 +92,8 @@ pub struct StreamFile {
 pub struct EndFile {
     /// Path of the value.
     pub json: Option<At<String>>,
-    /// The value, a string.
-    pub equals: Option<String>,
+    /// The value: a string, a number, true or false.
+    pub equals: Option<At<Node>>,
 }
 
 /// When and how often a failed request is made again.

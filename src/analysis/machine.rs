@@ -4,6 +4,7 @@
 
 mod access;
 mod network;
+mod processors;
 
 use serde::Serialize;
 
@@ -11,8 +12,6 @@ use crate::measure::machine::{Machine, Reports};
 
 /// Open files that gander itself needs, besides one for each connection.
 const OWN_FILES: u64 = 64;
-/// Share of the processors that may be busy with something else before it shows in figures.
-const BUSY_SHARE: f64 = 0.10;
 /// Timers this late or later shift arrivals by more than the millisecond that gander promises.
 const LATE_US: f64 = 1_000.0;
 /// A journal is synced each second; where that takes longer than this, seconds run into each other.
@@ -96,10 +95,10 @@ impl Finding {
 /// What `machine` means for gander's figures, in the order of a report.
 pub fn judge(machine: &Machine) -> Vec<Finding> {
     vec![
-        cores(machine),
-        busy(machine),
-        frequency(machine),
-        stolen(machine),
+        processors::cores(machine),
+        processors::busy(machine),
+        processors::frequency(machine),
+        processors::stolen(machine),
         memory(machine),
         groups(machine),
         network::files(machine.files),
@@ -116,104 +115,6 @@ pub fn judge(machine: &Machine) -> Vec<Finding> {
         access::py_spy(&machine.access),
         access::others(&machine.access),
     ]
-}
-
-fn cores(machine: &Machine) -> Finding {
-    let found = match machine.processors.usable {
-        1 => "1 usable".to_owned(),
-        n => format!("{n} usable"),
-    };
-    match machine.processors.usable {
-        0 | 1 => Finding::limits(
-            "Processors",
-            found,
-            "gander and a target on this machine take turns: load the target from another machine",
-        ),
-        2 => Finding::limits(
-            "Processors",
-            found,
-            "one for gander, one for a target on this machine: a target that uses more meets gander's own work",
-        ),
-        _ => Finding::good("Processors", found, "gander and a target have processors of their own"),
-    }
-}
-
-fn busy(machine: &Machine) -> Finding {
-    let check = "Other work";
-    let Some(busy) = machine.processors.busy else {
-        return Finding::unknown(check, "whether others disturb a run is not known");
-    };
-    let found = format!("{busy:.1} processors busy with other work");
-    if busy <= BUSY_SHARE * machine.processors.usable.max(1) as f64 {
-        return Finding::good(check, found, "nothing else disturbs a run");
-    }
-    let who = machine
-        .processors
-        .busiest
-        .iter()
-        .map(|busy| format!("{} (process {}, {:.1})", busy.name, busy.pid, busy.processors));
-    let who: Vec<_> = who.collect();
-    let found = match who.is_empty() {
-        true => found,
-        false => format!("{found}: {}", who.join(", ")),
-    };
-    Finding::limits(
-        check,
-        found,
-        "latencies and throughput of a run now are also those of that work",
-    )
-    .mended_by("top   # then end or wait for what is busy")
-}
-
-fn frequency(machine: &Machine) -> Finding {
-    let check = "Frequency";
-    let mend = "sudo cpupower frequency-set --governor performance";
-    let boost = match machine.processors.boost {
-        Some(true) => ", boost on",
-        Some(false) => ", boost off",
-        None => "",
-    };
-    let steady = "the same work takes the same time, early and late in a run";
-    match (machine.processors.governor.as_deref(), machine.processors.is_guest) {
-        (Some("performance"), _) if machine.processors.boost != Some(true) => {
-            Finding::good(check, format!("governor performance{boost}"), steady)
-        }
-        (Some("performance"), _) => Finding::limits(
-            check,
-            "governor performance, boost on",
-            "runs right after a rest are faster: warm up, and alternate before and after",
-        )
-        .mended_by("echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"),
-        (Some(governor), _) => Finding::limits(
-            check,
-            format!("governor {governor}{boost}"),
-            "processors start slow and speed up under load: the first seconds, and small loads, look slower",
-        )
-        .mended_by(mend),
-        (None, Some(true)) => Finding::limits(
-            check,
-            "set by the host of this guest",
-            "cannot be seen or set here: make runs that are compared alternate",
-        ),
-        (None, _) => Finding::unknown(check, "the kernel shows no scaling of frequencies: alternate runs that are compared"),
-    }
-}
-
-fn stolen(machine: &Machine) -> Finding {
-    let check = "Stolen time";
-    match machine.processors.stolen {
-        None => Finding::unknown(check, "whether a hypervisor takes time away is not known"),
-        Some(share) if share < 0.01 => Finding::good(
-            check,
-            format!("{:.1}%", share * 100.0),
-            "no hypervisor takes processors away",
-        ),
-        Some(share) => Finding::limits(
-            check,
-            format!("{:.1}%", share * 100.0),
-            "other guests of the host hold gander and the target up; only the host can mend it",
-        ),
-    }
 }
 
 fn memory(machine: &Machine) -> Finding {

@@ -2,10 +2,12 @@
 //! on its own (title, units, legend beside the data, text for who cannot see it, its own background
 //! for dark pages) and stay small.
 
+mod distribution;
 mod plot;
 mod scale;
 mod series;
 mod svg;
 pub mod sweep;
 
-pub use series::{counts, distribution, first_token, latency, resources, throughput};
+pub use distribution::distribution;
+pub use series::{counts, first_token, latency, resources, throughput};

@@ -42,7 +42,9 @@ pub fn name(frame: &str) -> String {
         return library.map_or_else(|| UNKNOWN.to_owned(), |library| format!("[{library}]"));
     }
     let function = without_copy(without_hash(without_copy(function)));
-    let function = without_closure_numbers(&without_generics(function));
+    let bare = without_closure_numbers(&without_generics(function));
+    // What is nothing but brackets has no better name than itself.
+    let function = if bare.trim().is_empty() { function.to_owned() } else { bare };
     match library {
         Some(library) => format!("{function} [{library}]"),
         None => function,
@@ -58,19 +60,28 @@ pub fn module(frame: &str) -> String {
     }
     let frame = name(frame);
     if let Some((_, file)) = python(&frame) {
-        return python_module(file).to_owned();
+        return Some(python_module(file))
+            .filter(|name| !name.is_empty())
+            .unwrap_or(file)
+            .to_owned();
     }
     if frame.starts_with('[') && frame.ends_with(']') {
         return frame;
     }
     let (function, library) = with_library(&frame);
-    if function.contains("::") {
-        return path(function);
+    if let Some(path) = Some(path(function)).filter(|path| is_path(function, path)) {
+        return path;
     }
     if let Some(package) = go_package(function) {
         return package.to_owned();
     }
     library.map_or_else(|| NATIVE.to_owned(), str::to_owned)
+}
+
+/// Whether `path` is where `function` is: neither nothing, nor half of a pair of brackets.
+fn is_path(function: &str, path: &str) -> bool {
+    let count = |sign: char| path.matches(sign).count();
+    function.contains("::") && !path.trim().is_empty() && count('<') == count('>')
 }
 
 /// The same stacks with each frame by its [`name`].

@@ -51,6 +51,25 @@ name = "a"
 get = "/"
 "#;
 
+    scraping_that_cannot_be: r#"
+[scrape]
+at = "metrics"
+metrics = ["process_*", "a{b}"]
+compare = { requests = "a b", response_time = "t{x=1}", reqests = "c" }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    scraping_without_its_place: r#"
+[scrape]
+metrics = []
+compare = { requests = "a b", response_time = "t{x=1}" }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
     batches_that_are_none: r#"
 rows = { from = "ro", batch = 0 }
 [data]

@@ -55,7 +55,7 @@ get = "/"
 [scrape]
 at = "metrics"
 metrics = ["process_*", "a{b}"]
-compare = { requests = "a b", response_time = "t{x=1}", reqests = "c" }
+compare = { requests = "http_requests_total{handler=/predict}" }
 [[step]]
 name = "a"
 get = "/"
@@ -64,7 +64,16 @@ get = "/"
     scraping_without_its_place: r#"
 [scrape]
 metrics = []
-compare = { requests = "a b", response_time = "t{x=1}" }
+compare = { response_time = "a b" }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    scraping_with_an_unknown_key: r#"
+[scrape]
+at = "/metrics"
+compare = { reqests = "a" }
 [[step]]
 name = "a"
 get = "/"

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{HttpOptions, HttpVersion};
+use crate::measure::selector::ScrapeRules;
 use crate::profile::SamplerKind;
 use crate::scenario::model::{Budget, Goodput, Scenario, Service};
 use crate::scenario::price::Prices;
@@ -66,8 +67,17 @@ pub struct Plan {
     pub observe_every: Duration,
     /// For how long the target is looked at after the load; zero where it is not.
     pub settle: Duration,
-    /// Where the target shows its own numbers, where they are asked for: a path on it, or a URL.
-    pub scrape: Option<String>,
+    /// What is asked of the target's own numbers, where they are wanted.
+    pub scrape: Option<Scrape>,
+}
+
+/// What is asked of the target's own numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scrape {
+    /// Where they are, and which of them are kept and compared.
+    pub rules: ScrapeRules,
+    /// Whether the run does not begin without them: they were asked for on the command line.
+    pub is_required: bool,
 }
 
 /// From one look at resources to the next, where nothing else is asked for.
@@ -131,6 +141,10 @@ impl Plan {
             purpose: self.purpose,
             profile: self.profile.clone(),
             observe_every: self.observe_every,
+            scrape: self
+                .scrape
+                .as_ref()
+                .map(|Scrape { rules, .. }| ScrapeRules { at: redact(&rules.at), ..rules.clone() }),
         }
     }
 }
@@ -222,6 +236,8 @@ pub struct PlanRecord {
     /// Runs of earlier versions were looked at once a second.
     #[serde(default = "observed_each_second")]
     pub observe_every: Duration,
+    #[serde(default)]
+    pub scrape: Option<ScrapeRules>,
 }
 
 fn observed_each_second() -> Duration {

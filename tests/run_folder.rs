@@ -52,6 +52,7 @@ fn start(schema_version: u32) -> Entry {
             purpose: Purpose::Load,
             profile: None,
             observe_every: std::time::Duration::from_secs(1),
+            scrape: None,
         },
         environment: Environment {
             gander_version: "9.9.9".to_owned(),

@@ -81,6 +81,24 @@ fn check_describes_a_variant_and_what_is_set() {
 }
 
 #[test]
+fn check_shows_what_the_target_is_asked_about_itself() {
+    let folder = Folder::new();
+    folder.write(
+        "asked.toml",
+        "[scrape]\nat = \"/metrics\"\nmetrics = [\"process_*\", \"up\"]\n\
+         compare.requests = 'n_total{handler=\"/p\"}'\n[[step]]\nname = \"a\"\nget = \"/\"\n",
+    );
+    let names = ["asked".to_owned(), "time-travel".to_owned()];
+    let said = printed(|out| scenario::check(&folder.place, &names, &Overlay::default(), out));
+    for line in [
+        "  scrape   /metrics, process_*, up; requests beside n_total{handler=\"/p\"}\n",
+        "  scrape   /api/monitoring/metrics, all series\n",
+    ] {
+        assert!(said.contains(line), "{line}{said}");
+    }
+}
+
+#[test]
 fn check_reports_every_scenario_that_is_wrong() {
     let folder = Folder::new();
     folder.write("one.toml", "[[step]]\nnme = \"a\"");

@@ -51,6 +51,34 @@ name = "a"
 get = "/"
 "#;
 
+    scraping_that_cannot_be: r#"
+[scrape]
+at = "metrics"
+metrics = ["process_*", "a{b}"]
+compare = { requests = "http_requests_total{handler=/predict}" }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    scraping_without_its_place: r#"
+[scrape]
+metrics = []
+compare = { response_time = "a b" }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    scraping_with_an_unknown_key: r#"
+[scrape]
+at = "/metrics"
+compare = { reqests = "a" }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
     batches_that_are_none: r#"
 rows = { from = "ro", batch = 0 }
 [data]

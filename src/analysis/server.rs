@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::measure::metric::Metric;
 use crate::measure::sample::Outcome;
 use crate::measure::scrape::{Kind, Series};
+use crate::measure::selector::{ScrapeRules, Selector};
 use crate::measure::summary::Summary;
 use crate::store::run::Run;
 
@@ -21,16 +22,24 @@ const REQUESTS: [(&str, bool); 5] = [
     ("http_request_duration_seconds_count", false),
     ("http_server_request_duration_seconds_count", false),
     ("vllm:request_success_total", true),
-    ("time_travel_total_duration_seconds_count", true),
+    ("time_travel_total_duration_seconds_count", false),
 ];
 
-/// Histograms of times by well-known names, in seconds, and what gander measures of the same.
-const TIMES: [(&str, Metric); 4] = [
+/// Histograms and summaries of times by well-known names, in seconds, and what gander measures of the
+/// same.
+const TIMES: [(&str, Metric); 5] = [
     ("http_request_duration_seconds", Metric::ServiceTime),
     ("http_server_request_duration_seconds", Metric::ServiceTime),
     ("vllm:e2e_request_latency_seconds", Metric::ServiceTime),
     ("vllm:time_to_first_token_seconds", Metric::TtftFromSend),
+    ("time_travel_total_duration_seconds", Metric::ServiceTime),
 ];
+
+/// A gauge that says how many real seconds a second is that the server states: the reference services
+/// run faster than what they stand for.
+const TIME_SCALE: &str = "time_travel_time_scale";
+/// Families of times end so.
+const SECONDS: &str = "_seconds";
 
 /// What the server said of itself during a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,6 +52,23 @@ pub struct Server {
     pub series: Vec<SeriesFigures>,
     /// The server's figures beside gander's, where both are known.
     pub compared: Vec<Compared>,
+    /// Times of which it shows a sum and a count, in the measured part.
+    pub times: Vec<Times>,
+    /// Series that the scenario compares and the server does not show.
+    pub missing: Vec<String>,
+}
+
+/// The times of one thing that the server does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Times {
+    /// The histogram or summary, all of its labels together.
+    pub name: String,
+    /// How many there were.
+    pub count: f64,
+    /// Increase of the sum over that of the count, in real milliseconds.
+    pub mean_ms: f64,
+    /// gander's mean, where it measures the same; of successes.
+    pub client_mean_ms: Option<f64>,
 }
 
 impl Server {
@@ -95,8 +121,8 @@ impl Compared {
         Compared { what, source: source.to_owned(), server, client, agrees_within: within, agrees }
     }
 
-    /// Counts that are apart by no more than the tolerance.
-    fn counts(what: &str, source: &str, server: f64, client: f64) -> Compared {
+    /// Two figures that agree where they are apart by no more than the tolerance.
+    fn close(what: &str, source: &str, server: f64, client: f64) -> Compared {
         let within = (server * (1.0 - TOLERANCE), server / (1.0 - TOLERANCE));
         Compared::new(what.to_owned(), source, server, client, within)
     }
@@ -136,18 +162,57 @@ pub fn server(run: &Run, summary: &Summary) -> Option<Server> {
     let (begin, end) = (first.at.as_secs_f64(), last.at.as_secs_f64());
     let whole = (begin, end);
     let series = tracks.iter().filter_map(|track| figures(track, whole)).collect();
+    let plain = ScrapeRules::default();
+    let rules = run.start.plan.scrape.as_ref().unwrap_or(&plain);
     let mut compared = Vec::new();
-    compared.extend(requests(run, &tracks, whole));
+    compared.extend(requests(run, &tracks, rules, whole));
     compared.extend(errors(run, &tracks, whole));
     // The looks that hold the measured part between them.
     let ats = || run.scraped.iter().map(|look| look.at);
     let from = ats().rfind(|at| *at <= summary.window.start).unwrap_or(first.at);
     let to = ats().find(|at| *at >= summary.window.end).unwrap_or(last.at);
     let measured = (from.as_secs_f64(), to.as_secs_f64());
-    for (name, metric) in TIMES {
-        compared.extend(times(summary, &tracks, name, metric, measured));
+    let look = Look { summary, tracks: &tracks, within: measured, scale: time_scale(&tracks) };
+    let same = same_times(rules);
+    for (selector, metric) in &same {
+        compared.extend(look.percentiles(selector, *metric));
+        compared.extend(look.mean(selector, *metric));
     }
-    Some(Server { looks: run.scraped.len(), seconds: end - begin, series, compared })
+    let times = look.times(&same);
+    let missing = missing(&tracks, rules);
+    Some(Server {
+        looks: run.scraped.len(),
+        seconds: end - begin,
+        series,
+        compared,
+        times,
+        missing,
+    })
+}
+
+/// What is held against which of gander's times.
+fn same_times(rules: &ScrapeRules) -> Vec<(Selector, Metric)> {
+    match &rules.response_time {
+        // The server does not see how late a request was sent.
+        Some(selector) => vec![(selector.clone(), Metric::ServiceTime)],
+        None => TIMES.map(|(name, metric)| (Selector::of_name(name), metric)).into(),
+    }
+}
+
+/// What the scenario compares, and the server does not show.
+fn missing(tracks: &[Track<'_>], rules: &ScrapeRules) -> Vec<String> {
+    let shows = |selector: &&Selector, ending: &str| {
+        tracks.iter().any(|track| selector.takes(track.series, ending))
+    };
+    let requests = rules.requests.iter().filter(|selector| !shows(selector, ""));
+    let times = rules.response_time.iter();
+    let times = times.filter(|selector| !shows(selector, "_bucket") && !shows(selector, "_sum"));
+    requests.chain(times).map(ToString::to_string).collect()
+}
+
+fn time_scale(tracks: &[Track<'_>]) -> f64 {
+    let gauge = tracks.iter().find(|track| track.series.name == TIME_SCALE);
+    gauge.and_then(|track| track.points.last()).map_or(1.0, |(_, scale)| *scale)
 }
 
 fn tracks(run: &Run) -> Vec<Track<'_>> {
@@ -198,16 +263,28 @@ fn figures(track: &Track<'_>, whole: (f64, f64)) -> Option<SeriesFigures> {
 }
 
 /// Requests over the whole run: what the server counted, and what gander sent, attempts included.
-fn requests(run: &Run, tracks: &[Track<'_>], whole: (f64, f64)) -> Option<Compared> {
-    let of = |name| tracks.iter().filter(move |t| t.series.name == name && t.is_of_load());
-    let (name, is_ok) = REQUESTS.into_iter().find(|(name, _)| of(*name).next().is_some())?;
-    let server: f64 = of(name).map(|track| track.increase(whole)).sum();
+fn requests(
+    run: &Run,
+    tracks: &[Track<'_>],
+    rules: &ScrapeRules,
+    whole: (f64, f64),
+) -> Option<Compared> {
+    let of = |selector: &Selector| -> Vec<&Track<'_>> {
+        tracks.iter().filter(|t| selector.takes(t.series, "") && t.is_of_load()).collect()
+    };
+    let known = match &rules.requests {
+        Some(selector) => vec![(selector.clone(), false)],
+        None => REQUESTS.map(|(name, is_ok)| (Selector::of_name(name), is_ok)).into(),
+    };
+    let (selector, is_ok) = known.into_iter().find(|(selector, _)| !of(selector).is_empty())?;
+    let server: f64 = of(&selector).iter().map(|track| track.increase(whole)).sum();
+    let name = &selector.to_string();
     let ledger = run.ledger();
     let (what, client) = match is_ok {
         true => ("requests that succeeded", ledger.ended_in(Outcome::Ok)),
         false => ("requests", ledger.sent),
     };
-    Some(Compared::counts(what, name, server, client as f64))
+    Some(Compared::close(what, name, server, client as f64))
 }
 
 /// Answers with a status from 400 on.
@@ -227,41 +304,92 @@ fn errors(run: &Run, tracks: &[Track<'_>], whole: (f64, f64)) -> Option<Compared
     let server: f64 = failed.map(|(track, _)| track.increase(whole)).sum();
     let ledger = run.ledger();
     let client = ledger.ended_in(Outcome::HttpStatus) + ledger.ended_in(Outcome::RateLimited);
-    Some(Compared::counts("answers with an error status", name, server, client as f64))
+    Some(Compared::close("answers with an error status", name, server, client as f64))
 }
 
-/// Percentiles of a histogram, in milliseconds, beside gander's of the measured part. They agree where
-/// gander's lies in the bucket that the percentile falls into, or within the tolerance of its bounds.
-fn times(
-    summary: &Summary,
-    tracks: &[Track<'_>],
-    name: &str,
-    metric: Metric,
+/// The times that the server shows, between two looks.
+struct Look<'a> {
+    summary: &'a Summary,
+    tracks: &'a [Track<'a>],
     within: (f64, f64),
-) -> Vec<Compared> {
-    let Some(client) = summary.total.latency(metric) else { return Vec::new() };
-    let bucket = format!("{name}_bucket");
-    let mut buckets: Vec<(f64, f64)> = Vec::new();
-    for track in tracks.iter().filter(|t| t.series.name == bucket && t.is_of_load()) {
-        let Some(bound) = track.series.label("le").and_then(|le| le.parse::<f64>().ok()) else {
-            continue;
-        };
-        let increase = track.increase(within);
-        match buckets.iter_mut().find(|(known, _)| *known == bound) {
-            Some((_, sum)) => *sum += increase,
-            None => buckets.push((bound, increase)),
+    /// Real seconds of one that the server states.
+    scale: f64,
+}
+
+impl Look<'_> {
+    /// Percentiles of a histogram, in milliseconds, beside gander's of the measured part. They agree
+    /// where gander's lies in the bucket that the percentile falls into, or within the tolerance of its
+    /// bounds.
+    fn percentiles(&self, selector: &Selector, metric: Metric) -> Vec<Compared> {
+        let Some(client) = self.summary.total.latency(metric) else { return Vec::new() };
+        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        for track in self.of(selector, "_bucket") {
+            let Some(bound) = track.series.label("le").and_then(|le| le.parse::<f64>().ok()) else {
+                continue;
+            };
+            let increase = track.increase(self.within);
+            match buckets.iter_mut().find(|(known, _)| *known == bound) {
+                Some((_, sum)) => *sum += increase,
+                None => buckets.push((bound, increase)),
+            }
         }
+        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let percentiles = [
+            (0.50, "p50", client.p50_ms),
+            (0.95, "p95", client.p95_ms),
+            (0.99, "p99", client.p99_ms),
+        ];
+        let ms = self.scale * 1e3;
+        let compared = percentiles.into_iter().filter_map(|(q, label, client_ms)| {
+            let found = quantile(&buckets, q)?;
+            let within = (found.low * ms * (1.0 - TOLERANCE), found.high * ms / (1.0 - TOLERANCE));
+            let what = format!("{} {label}, ms", metric.label().to_lowercase());
+            Some(Compared::new(what, &selector.to_string(), found.value * ms, client_ms, within))
+        });
+        compared.collect()
     }
-    buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let percentiles =
-        [(0.50, "p50", client.p50_ms), (0.95, "p95", client.p95_ms), (0.99, "p99", client.p99_ms)];
-    let compared = percentiles.into_iter().filter_map(|(q, label, client_ms)| {
-        let found = quantile(&buckets, q)?;
-        let within = (found.low * 1e3 * (1.0 - TOLERANCE), found.high * 1e3 / (1.0 - TOLERANCE));
-        let what = format!("{} {label}, ms", metric.label().to_lowercase());
-        Some(Compared::new(what, name, found.value * 1e3, client_ms, within))
-    });
-    compared.collect()
+
+    /// The mean of a summary, which has no buckets, in milliseconds, beside gander's: its percentiles
+    /// are of another time than the measured part.
+    fn mean(&self, selector: &Selector, metric: Metric) -> Option<Compared> {
+        let client = self.summary.total.latency(metric)?;
+        if self.of(selector, "_bucket").next().is_some() {
+            return None;
+        }
+        let (_, mean_ms) = self.count_and_mean(selector)?;
+        let what = format!("{} mean, ms", metric.label().to_lowercase());
+        Some(Compared::close(&what, &selector.to_string(), mean_ms, client.mean_ms))
+    }
+
+    /// How many times were added to a histogram or summary, and their mean in milliseconds.
+    fn count_and_mean(&self, selector: &Selector) -> Option<(f64, f64)> {
+        let increase =
+            |ending| self.of(selector, ending).map(|t| t.increase(self.within)).sum::<f64>();
+        let (sum, count) = (increase("_sum"), increase("_count"));
+        (count > 0.0).then(|| (count, sum / count * self.scale * 1e3))
+    }
+
+    /// All times of which the server shows a sum and a count; `same` are those that gander measures too.
+    fn times(&self, same: &[(Selector, Metric)]) -> Vec<Times> {
+        let mut names: Vec<&str> = Vec::new();
+        for track in self.tracks.iter().filter(|track| track.series.kind == Kind::Counter) {
+            let name = track.series.name.strip_suffix("_sum");
+            names.extend(name.filter(|name| name.ends_with(SECONDS) && !names.contains(name)));
+        }
+        let of = |name: &str| {
+            let (count, mean_ms) = self.count_and_mean(&Selector::of_name(name))?;
+            let same = same.iter().find(|(s, _)| s.name == name && s.labels.is_empty());
+            let client = same.and_then(|(_, metric)| self.summary.total.latency(*metric));
+            let client_mean_ms = client.map(|client| client.mean_ms);
+            Some(Times { name: name.to_owned(), count, mean_ms, client_mean_ms })
+        };
+        names.into_iter().filter_map(of).collect()
+    }
+
+    fn of(&self, selector: &Selector, ending: &str) -> impl Iterator<Item = &Track<'_>> {
+        let takes = move |track: &&Track<'_>| selector.takes(track.series, ending);
+        self.tracks.iter().filter(takes).filter(|track| track.is_of_load())
+    }
 }
 
 /// A quantile of a histogram, and the bounds of the bucket that it falls into.

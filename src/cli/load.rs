@@ -4,21 +4,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use url::Url;
 
 use crate::commands::output::Output;
 use crate::error::{Error, Exit};
 use crate::http::{HttpOptions, HttpVersion};
-use crate::plan::{Plan, Purpose, Spawn, Target};
-use crate::scenario::model::{Scenario, Service};
+use crate::plan::{Plan, Purpose};
+use crate::scenario::model::Scenario;
 use crate::schedule::{Arrivals, ClosedLoad, LoadModel, OpenLoad, Stage, Stages, show_duration};
 
 use super::OutputArgs;
 use super::budget::BudgetOptions;
 use super::open::{Given, OpenOptions, Rows, rows};
-use super::parse::{Connections, connections, duration, key_value, observe_every, url};
+use super::parse::{Connections, connections, duration};
 use super::profile::ProfilingOptions;
 use super::scenarios::ScenarioOptions;
+use super::target::TargetOptions;
 
 /// Where the command line and the scenario name no load.
 const DEFAULT_USERS: u32 = 10;
@@ -94,41 +94,6 @@ struct LoadOptions {
     seed: u64,
 }
 
-/// What is loaded.
-#[derive(Debug, Args)]
-#[command(
-    next_help_heading = "Target [default: the scenario's reference service, started by gander]"
-)]
-struct TargetOptions {
-    /// Base URL of a service that runs already
-    #[arg(short, long, value_name = "URL", conflicts_with = "spawn", value_parser = url)]
-    target: Option<Url>,
-    /// Its process, for CPU and memory [default: found by its port, where that may be seen]
-    #[arg(long, value_name = "PID", requires = "target")]
-    pid: Option<u32>,
-    /// From one look at CPU, memory, files and sockets to the next, from 100ms to 1s
-    #[arg(long, value_name = "TIME", value_parser = observe_every, default_value = "1s")]
-    observe_every: Duration,
-    /// Command that starts the target, without a shell; `{port}` stands for a free port, which the
-    /// environment variable PORT holds too
-    #[arg(long, value_name = "COMMAND")]
-    spawn: Option<String>,
-    /// Path that answers 2xx once the spawned target is ready
-    #[arg(long, value_name = "PATH", default_value = "/health")]
-    ready: String,
-    /// How long the spawned target may take to be ready
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
-    ready_within: Duration,
-    /// Path on the target, or URL, of its own numbers in the text format of Prometheus: asked for
-    /// each second, and shown beside gander's
-    #[arg(long, value_name = "PATH|URL")]
-    scrape: Option<String>,
-    /// Setting of the reference service, as `engine=blocking` or `latency.base=90ms` (see `gander mock
-    /// NAME --show`); may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, conflicts_with_all = ["target", "spawn"])]
-    service: Vec<(String, String)>,
-}
-
 /// Limits and permissions of the client.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Client")]
@@ -195,7 +160,7 @@ impl LoadArgs {
     }
 
     fn scenario(&self) -> Result<Scenario, Error> {
-        let has_target = self.target.target.is_some() || self.target.spawn.is_some();
+        let has_target = self.target.is_given();
         self.scenarios.load(&self.budget, has_target)
     }
 
@@ -216,9 +181,9 @@ impl LoadArgs {
         if let Some(rows) = self.load.row_limit(&scenario) {
             scenario = scenario.with_row_limit(rows);
         }
-        let scrape = self.target.scrape.clone();
+        let scrape = self.target.scrape(&scenario);
         let target = self.target.target(&scenario)?;
-        let observe_every = self.target.observe_every;
+        let observe_every = self.target.observe_every();
         let client = self.client;
         Ok(Plan {
             load,
@@ -427,29 +392,5 @@ impl LoadOptions {
             ))
         })?;
         Ok(vec![Stage { users, ramp, hold }])
-    }
-}
-
-impl TargetOptions {
-    fn target(&self, scenario: &Scenario) -> Result<Target, Error> {
-        if let Some(url) = &self.target {
-            return Ok(Target::Running { url: url.clone(), pid: self.pid });
-        }
-        if let Some(command) = &self.spawn {
-            let words = shell_words::split(command)
-                .map_err(|e| Error::BadInput(format!("--spawn {command:?}: {e}")))?;
-            let (ready, ready_within) = (self.ready.clone(), self.ready_within);
-            return Ok(Target::Spawn(Spawn { command: words, ready, ready_within }));
-        }
-        let Some(service) = &scenario.service else {
-            return Err(Error::BadInput(format!(
-                "scenario {} names no reference service: say what to load with --target URL or \
-                 --spawn COMMAND",
-                scenario.name
-            )));
-        };
-        let mut options = service.options.clone();
-        options.extend(self.service.iter().cloned());
-        Ok(Target::Reference(Service { name: service.name.clone(), options }))
     }
 }

@@ -13,6 +13,7 @@ mod scenarios;
 mod selftest;
 mod soak;
 mod sweep;
+mod target;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use comfy_table::{Table, presets};
 
 use crate::error::{Error, Exit};
+use crate::measure::selector::ScrapeRules;
 use crate::scenario::errors::Style;
 use crate::scenario::model::{Budget, Step, User};
 use crate::scenario::template::Rendered;
@@ -193,6 +194,9 @@ fn describe(
         writeln!(out, "  variants {}", scenario.variants.join(", "))?;
     }
     describe_limits(scenario, out)?;
+    if let Some(rules) = &scenario.scrape {
+        writeln!(out, "  scrape   {}", described(rules))?;
+    }
     if !scenario.slos.is_empty() {
         let rules: Vec<String> = scenario.slos.iter().map(ToString::to_string).collect();
         writeln!(out, "  rules    {}", rules.join("; "))?;
@@ -250,6 +254,21 @@ fn describe_limits(scenario: &Scenario, out: &mut dyn Write) -> std::io::Result<
         writeln!(out, "  budget   {}", limits.join(", "))?;
     }
     Ok(())
+}
+
+/// What is asked of the target's own numbers, and what is compared.
+fn described(rules: &ScrapeRules) -> String {
+    let ScrapeRules { at, metrics, requests, response_time } = rules;
+    let mut text = match metrics.is_empty() {
+        true => format!("{at}, all series"),
+        false => format!("{at}, {}", metrics.join(", ")),
+    };
+    for (what, selector) in [("requests", requests), ("response time", response_time)] {
+        if let Some(selector) = selector {
+            text += &format!("; {what} beside {selector}");
+        }
+    }
+    text
 }
 
 /// How many requests of a step an iteration makes, where that is not one.

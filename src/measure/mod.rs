@@ -13,5 +13,6 @@ pub mod resource;
 pub mod rows;
 pub mod sample;
 pub mod scrape;
+pub mod selector;
 pub mod summary;
 pub mod validity;

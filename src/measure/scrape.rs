@@ -147,7 +147,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The labels up to `}`, and what follows it.
-fn labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
+pub(super) fn labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
     let mut labels = Vec::new();
     loop {
         rest = rest.trim_start();

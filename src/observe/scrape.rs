@@ -11,6 +11,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::measure::scrape::{Scraped, Series, parse};
+use crate::measure::selector::ScrapeRules;
 use crate::store::entry::{Entry, Event};
 
 /// From one look to the next.
@@ -32,13 +33,14 @@ pub struct Scraper {
 }
 
 impl Scraper {
-    /// Begins to ask `url` each second, and hands what it says on to `entries`. When this returns, it
-    /// was asked once: what load is applied then is between this look and the last one.
-    pub fn start(url: Url, clock: Clock, entries: Sender<Entry>) -> Scraper {
+    /// Begins to ask `url` each second, and hands what it says on to `entries`, as far as it is to be
+    /// kept. When this returns, it was asked once: what load is applied then is between this look and
+    /// the last one.
+    pub fn start(url: Url, rules: ScrapeRules, clock: Clock, entries: Sender<Entry>) -> Scraper {
         let (stop, stopped) = channel();
         let (first, is_there) = channel();
         let thread = std::thread::spawn(move || {
-            if let Ok(mut asking) = Asking::new(url, clock, entries) {
+            if let Ok(mut asking) = Asking::new(url, rules, clock, entries) {
                 asking.look();
                 let _ = first.send(());
                 asking.keep(&stopped);
@@ -61,11 +63,14 @@ struct Asking {
     runtime: tokio::runtime::Runtime,
     client: reqwest::Client,
     url: Url,
+    rules: ScrapeRules,
     clock: Clock,
     entries: Sender<Entry>,
     known: HashMap<Series, u32>,
     /// Series that were not kept, as far as that was told.
     told_left_out: usize,
+    /// Series that the scenario does not keep, as far as that was told.
+    told_not_wanted: usize,
     /// Whether the last look failed: a target that is away is told of once.
     is_away: bool,
 }
@@ -84,8 +89,8 @@ pub fn probe(url: &Url) -> Result<(), Error> {
     });
     asked.map_err(|why| {
         Error::CannotRun(format!(
-            "--scrape {url}: {why}; name the path or URL where the target shows its numbers in the text \
-             format of Prometheus, as --scrape /metrics"
+            "the target's own numbers at {url}: {why}; name the path or URL where it shows them in the \
+             text format of Prometheus, as --scrape /metrics"
         ))
     })
 }
@@ -102,16 +107,23 @@ fn client() -> Result<(tokio::runtime::Runtime, reqwest::Client), String> {
 }
 
 impl Asking {
-    fn new(url: Url, clock: Clock, entries: Sender<Entry>) -> Result<Asking, String> {
+    fn new(
+        url: Url,
+        rules: ScrapeRules,
+        clock: Clock,
+        entries: Sender<Entry>,
+    ) -> Result<Asking, String> {
         let (runtime, client) = client()?;
         Ok(Asking {
             runtime,
             client,
             url,
+            rules,
             clock,
             entries,
             known: HashMap::new(),
             told_left_out: 0,
+            told_not_wanted: 0,
             is_away: false,
         })
     }
@@ -152,10 +164,14 @@ impl Asking {
         }
         let (at, is_first) = (self.clock.now(), self.known.is_empty());
         let mut scraped = Scraped { at, is_first, new: Vec::new(), values: Vec::new() };
-        let mut left_out = 0;
+        let (mut left_out, mut not_wanted) = (0, 0);
         for (series, value) in exposition.samples.into_iter().filter(|(_, v)| v.is_finite()) {
             let id = match self.known.get(&series) {
                 Some(id) => *id,
+                None if !self.rules.keep(&series) => {
+                    not_wanted += 1;
+                    continue;
+                }
                 None if self.known.len() >= MOST_SERIES => {
                     left_out += 1;
                     continue;
@@ -175,6 +191,13 @@ impl Asking {
             self.told_left_out = 1;
             self.tell(format!(
                 "{lines} lines of the server's own numbers could not be read, the first is line {line}"
+            ));
+        }
+        if not_wanted > self.told_not_wanted {
+            self.told_not_wanted = not_wanted;
+            self.tell(format!(
+                "{not_wanted} series that the server shows are not kept: `metrics` of the scenario's \
+                 [scrape] does not name them"
             ));
         }
         if left_out > 0 && self.told_left_out < left_out + 1 {

@@ -23,7 +23,7 @@
 //! | `soak` | of a soak: `windows`, `drifts`, `resources` (verdicts on leaks), `returned`, `service`, `settled_seconds`; `null` otherwise |
 //! | `resumed` | where a run went on after a kill: a list of `at_s`, `resumed_at`, `away_s` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
-//! | `server` | the target's own numbers (`looks`, `seconds`, `series`) and those `compared` with gander's; left out where it was not asked (`--scrape`) |
+//! | `server` | the target's own numbers (`looks`, `seconds`, `series`, `times`), those `compared` with gander's, and what was to be compared and is `missing`; left out where it was not asked (`--scrape`, `[scrape]`) or did not answer |
 //!
 //! Figures: `count` (successes and failures due in the measured part), `ok`, `failed`,
 //! `failure_share` (0 to 1), `rps` and `ok_rps` (ended in the measured part, per second),

@@ -17,7 +17,7 @@ mod more;
 
 pub use more::{
     BatchFile, BudgetFile, EndFile, ExtractFile, FanKeys, GoodputFile, PriceFile, ResponseKeys,
-    RetryFile, RowsFile, StreamFile,
+    RetryFile, RowsFile, ScrapeFile, StreamFile,
 };
 
 /// A gander scenario: kinds of users, what they do, and what is expected of the target.
@@ -45,6 +45,8 @@ pub struct ScenarioFile {
     pub load: Option<LoadFile>,
     /// What may be used up; the run ends in good order when it is.
     pub budget: Option<BudgetFile>,
+    /// Where the target shows its own numbers, as in `{ at = "/metrics" }`.
+    pub scrape: Option<At<ScrapeFile>>,
     /// What tokens cost: `currency`, and a table for each model whose name begins so (`default` for
     /// every other one), as in `[price."gpt-4o"]`.
     #[serde(default)]

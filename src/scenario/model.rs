@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 
 use crate::measure::sample::{StepId, Tokens};
+use crate::measure::selector::ScrapeRules;
 use crate::schedule::{RateSpan, RateStage, Spread, Stage, show_duration};
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub struct Scenario {
     pub budget: Budget,
     /// What tokens cost.
     pub prices: Prices,
+    /// What is asked of the target's own numbers, where they are wanted.
+    pub scrape: Option<ScrapeRules>,
     /// The variant that was chosen, and what was set besides: as given on the command line.
     pub variant: Option<String>,
     /// `--set`, as given.

@@ -1,6 +1,7 @@
 //! Several scenarios as one: each keeps its own data, and its share of the users.
 
 use crate::measure::sample::StepId;
+use crate::measure::selector::ScrapeRules;
 
 use super::digest;
 use super::errors::{Diagnostic, ScenarioError};
@@ -25,7 +26,7 @@ impl Scenario {
     /// # Errors
     ///
     /// No scenario, or two of one name; services that are not the same; two budgets of one kind; two
-    /// prices of one model, or two currencies; more than 65,535 steps; a weight of 0, or weights
+    /// prices of one model, or two currencies; two ways to ask for the target's own numbers; more than 65,535 steps; a weight of 0, or weights
     /// without a small common measure.
     pub fn together(mut parts: Vec<(Scenario, u32)>) -> Result<Scenario, ScenarioError> {
         if let Some((part, _)) = parts.iter().find(|(_, weight)| *weight == 0) {
@@ -85,6 +86,7 @@ impl Scenario {
         self.data.others.push(part.data);
         self.budget = one_budget(self.budget, part.budget)?;
         self.prices.add(part.prices)?;
+        self.scrape = one_scrape(self.scrape.take(), part.scrape)?;
         let variants = [self.variant.take(), part.variant].into_iter().flatten();
         self.variant = variants.reduce(|all, one| format!("{all}, {one}"));
         self.settings.extend(part.settings);
@@ -210,6 +212,20 @@ fn one_budget(a: Budget, b: Budget) -> Result<Budget, Diagnostic> {
         tokens: a.tokens.or(b.tokens),
         cost: a.cost.or(b.cost),
     })
+}
+
+/// One target is loaded, and it is asked for its own numbers at one place.
+fn one_scrape(
+    a: Option<ScrapeRules>,
+    b: Option<ScrapeRules>,
+) -> Result<Option<ScrapeRules>, Diagnostic> {
+    match (a, b) {
+        (Some(a), Some(b)) if a != b => {
+            let message = "two of the scenarios have a `[scrape]`, and they are not the same";
+            Err(Diagnostic::general(message).help("give them the same one, or only one of them"))
+        }
+        (a, b) => Ok(a.or(b)),
+    }
 }
 
 impl Prices {

@@ -22,7 +22,10 @@ const ROOMS: &[(&str, &str)] = &[
     ("measure", "error stats"),
     ("clock", "measure::sample"),
     ("profile", "error stats measure"),
-    ("scenario", "error schedule measure::sample measure::metric measure::numbers"),
+    (
+        "scenario",
+        "error schedule measure::sample measure::metric measure::numbers measure::selector",
+    ),
     ("http", "error clock measure"),
     ("plan", "error schedule scenario measure profile http::HttpOptions http::HttpVersion"),
     ("store", "error clock schedule scenario measure profile plan"),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use crate::gander::{BUSY, Gander, one_at_a_time};
+use crate::gander::{BUSY, Gander, finished, one_at_a_time};
 use crate::reference::{Reference, quick};
 
 /// The entry of a comparison.
@@ -138,4 +138,107 @@ fn numbers_that_cannot_be_had_are_told_of_before_the_run() {
         assert_eq!(gander.run_folders().len(), 0, "{place}");
     }
     assert_eq!(service.ledger().routes.get("POST /predict"), None);
+}
+
+/// `BUSY` with a `[scrape]` table.
+fn scraping(table: &str) -> String {
+    BUSY.replace("[[step]]", &format!("[scrape]\n{table}\n[[step]]"))
+}
+
+#[test]
+fn a_scenario_says_what_is_kept_and_what_is_compared() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    let scenario = gander.scenario(&scraping(
+        "at = \"/metrics\"\nmetrics = [\"load\"]\ncompare = { requests = \"http_requests_total\", response_time = \"nothing_seconds\" }",
+    ));
+    let url = liar();
+    let run = gander.run(&format!("{scenario} --users 2 --iterations 300 --target {url}"));
+    let summary = run.summary();
+    // What is compared is kept.
+    let requests = compared(&summary, "requests");
+    assert_eq!((&requests["server"], &requests["client"]), (&400.0.into(), &300.0.into()));
+    assert_eq!(summary["server"]["series"].as_array().unwrap().len(), 2);
+    assert_eq!(summary["server"]["missing"], serde_json::json!(["nothing_seconds"]));
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    assert!(report.contains("Not compared"), "{report}");
+
+    let gander = Gander::new();
+    let scenario = gander.scenario(&scraping("at = \"/metrics\"\nmetrics = [\"lo*\"]"));
+    let run = gander.run(&format!("{scenario} --users 1 --iterations 5 --target {url}"));
+    let series = run.summary()["server"]["series"].as_array().unwrap().clone();
+    assert_eq!((series.len(), &series[0]["series"]), (1, &"load".into()));
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    assert!(report.contains("1 series that the server shows are not kept"), "{report}");
+}
+
+#[test]
+fn a_scenario_does_without_numbers_that_cannot_be_had() {
+    let _alone = one_at_a_time();
+    let service = Reference::inference(quick());
+    let gander = Gander::new();
+    let scenario = gander.scenario(&scraping("at = \"/nowhere\""));
+    let arguments = format!("{scenario} --users 1 --iterations 20 --target {}", service.url);
+    let run = gander.run(&arguments);
+    assert_eq!(run.summary()["server"], Value::Null);
+    assert_eq!(run.summary()["ledger"]["sent"], 20, "{}", run.stdout);
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    assert!(report.contains("Not measured"), "{report}");
+    assert!(report.contains("it answered 404 Not Found"), "{report}");
+
+    // The command line names another place, and the run needs it.
+    let gander = Gander::new();
+    let scenario = gander.scenario(&scraping("at = \"/nowhere\""));
+    let arguments = format!("{scenario} --users 1 --iterations 20 --target {}", service.url);
+    assert_eq!(gander.run(&format!("{arguments} --scrape /missing")).code, 3);
+    let run = gander.run(&format!("{arguments} --scrape /metrics"));
+    assert_eq!(compared(&run.summary(), "requests")["server"], 20.0);
+}
+
+#[test]
+fn the_ensembles_own_times_stand_beside_ganders() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    let run = gander.run("time-travel --iterations 4");
+    let summary = run.summary();
+    let requests = compared(&summary, "requests");
+    assert_eq!((&requests["server"], &requests["client"]), (&4.0.into(), &4.0.into()));
+    // S1-13. The service states seconds of another pace.
+    assert_eq!(compared(&summary, "service time mean, ms")["agrees"], true, "{summary:#}");
+    let times = summary["server"]["times"].as_array().unwrap();
+    for (name, count) in [
+        ("time_travel_total_duration_seconds", 4.0),
+        ("parallel_snapshot_generation_duration_seconds", 4.0),
+        ("single_snapshot_duration_seconds", 16.0),
+        ("key_changes_duration_seconds", 4.0),
+        ("evolution_narrative_duration_seconds", 4.0),
+    ] {
+        let found = times.iter().find(|time| time["name"] == name);
+        assert_eq!(found.map(|time| &time["count"]), Some(&count.into()), "{name} {times:#?}");
+    }
+    let mean = |name: &str| {
+        let found = times.iter().find(|time| time["name"] == format!("{name}_duration_seconds"));
+        found.unwrap()["mean_ms"].as_f64().unwrap()
+    };
+    let parts = ["parallel_snapshot_generation", "key_changes", "evolution_narrative"];
+    assert!(parts.map(mean).iter().sum::<f64>() <= mean("time_travel_total"), "{times:#?}");
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    assert!(report.contains("evolution_narrative_duration_seconds"), "{report}");
+}
+
+#[test]
+fn a_sweep_takes_it_too() {
+    let _alone = one_at_a_time();
+    let service = Reference::inference(quick());
+    let gander = Gander::new();
+    let scenario = gander.scenario(BUSY);
+    let arguments = format!(
+        "sweep {scenario} --users 1,2 --iterations 20 --scrape /nowhere --target {}",
+        service.url
+    );
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gander"));
+    command.args(shell_words::split(&arguments).unwrap()).arg("--reports").arg(gander.reports());
+    let run = finished(command);
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert!(run.stderr.contains("it answered 404 Not Found"), "{}", run.stderr);
 }

@@ -340,6 +340,7 @@ impl Scene {
                 purpose: gander::plan::Purpose::Load,
                 profile: None,
                 observe_every: std::time::Duration::from_secs(1),
+                scrape: None,
                 command_line: ["gander", "load", "--users", "10"].map(str::to_owned).into(),
             },
             environment: Environment {

@@ -1,6 +1,7 @@
 //! One run: load on one side, everything that watches it on the other.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use jiff::Zoned;
 use tokio::runtime::Runtime;
@@ -20,9 +21,9 @@ use crate::observe::lag::TimerLag;
 use crate::observe::monitor::Monitor;
 use crate::observe::resources::Observer;
 use crate::observe::scrape::Scraper;
-use crate::plan::{Ending, Plan, Stop, Target};
+use crate::plan::{Ending, Plan, Scrape, Stop, Target};
 use crate::profile::Profiles;
-use crate::store::entry::{End, Entry, ServiceSockets, Settled};
+use crate::store::entry::{End, Entry, Event, ServiceSockets, Settled};
 use crate::store::journal::Journal;
 use crate::target::control::Control;
 use crate::target::{Launched, Watch};
@@ -125,7 +126,7 @@ impl Watchers {
     fn start(
         plan: &Plan,
         launched: &Launched,
-        own: Option<Url>,
+        own: Option<Result<Url, String>>,
         journal: Journal,
         recorder: &Arc<Recorder>,
         clock: Clock,
@@ -143,7 +144,7 @@ impl Watchers {
         let (entries, told) = std::sync::mpsc::channel();
         let taken = Arc::clone(recorder);
         let monitor = Monitor::start(taken, clock, journal, observers, every, told, on_failure);
-        let scraper = own.map(|own| Scraper::start(own, clock, entries));
+        let scraper = scraper(plan, own, clock, entries);
         let sampling = plan.profile.as_ref().map(|options| {
             let recorder = Arc::clone(recorder);
             sampler::Session::start(options, &launched.record, &launched.url, clock, recorder)
@@ -161,6 +162,27 @@ impl Watchers {
             progress.finish();
         }
         (file, self.sampling)
+    }
+}
+
+/// Asks for the target's own numbers, where they are wanted; says why not, where they cannot be had.
+fn scraper(
+    plan: &Plan,
+    own: Option<Result<Url, String>>,
+    clock: Clock,
+    entries: Sender<Entry>,
+) -> Option<Scraper> {
+    match (own?, &plan.scrape) {
+        (Ok(own), Some(Scrape { rules, .. })) => {
+            Some(Scraper::start(own, rules.clone(), clock, entries))
+        }
+        (Ok(_), None) => None,
+        (Err(why), _) => {
+            let text = format!("the target's own numbers were not measured: {why}");
+            // The monitor listens, or the run has failed.
+            let _ = entries.send(Entry::Event(Event { at: clock.now(), text }));
+            None
+        }
     }
 }
 

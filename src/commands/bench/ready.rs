@@ -18,8 +18,8 @@ use super::super::signals;
 pub struct Ready {
     /// The target, which was there a moment ago.
     pub target: Arc<HttpTarget>,
-    /// Where it shows its own numbers, where these are asked for.
-    pub own: Option<Url>,
+    /// Where it shows its own numbers, where these are wanted; or why they cannot be had.
+    pub own: Option<Result<Url, String>>,
     /// The generator's threads.
     pub runtime: Runtime,
 }
@@ -32,34 +32,43 @@ impl Ready {
     /// Where it is not, or there are no threads to load it with.
     pub fn of(plan: &Plan, launched: &Launched) -> Result<Ready, Error> {
         let target = Arc::new(HttpTarget::new(&launched.url, plan.http.clone())?);
-        let own = plan.scrape.as_deref().map(|place| numbers(place, &launched.url)).transpose()?;
+        let own = plan.scrape.as_ref().map(|own| numbers(&own.rules.at, &launched.url));
+        let own = own.transpose()?;
         if plan.profile.is_some() {
             // Before there are threads that allocate.
             sampler::make_ready();
         }
         let runtime = runtime(plan.threads)?;
-        let probed = probe(plan, &target, own.as_ref(), &runtime);
-        if let Err(error) = signals::check().and(probed) {
-            // Dropped, it would wait for a name that is still being resolved.
-            runtime.shutdown_background();
-            return Err(error);
+        let probed = probe(plan, &target, own, &runtime);
+        match signals::check().and(probed) {
+            Ok(own) => Ok(Ready { target, own, runtime }),
+            Err(error) => {
+                // Dropped, it would wait for a name that is still being resolved.
+                runtime.shutdown_background();
+                Err(error)
+            }
         }
-        Ok(Ready { target, own, runtime })
     }
 }
 
-/// Looks whether the target answers, and its own numbers where they are asked for. The same hosts are
-/// allowed for these as for the load.
+/// Looks whether the target answers, and its own numbers where they are wanted. The same hosts are
+/// allowed for these as for the load. A run goes without them where only the scenario wants them.
 fn probe(
     plan: &Plan,
     target: &HttpTarget,
-    own: Option<&Url>,
+    own: Option<Url>,
     runtime: &Runtime,
-) -> Result<(), Error> {
+) -> Result<Option<Result<Url, String>>, Error> {
     runtime.block_on(target.probe())?;
-    let Some(own) = own else { return Ok(()) };
-    runtime.block_on(HttpTarget::new(&origin(own), plan.http.clone())?.probe())?;
-    scrape::probe(own)
+    let Some(own) = own else { return Ok(None) };
+    let host = HttpTarget::new(&origin(&own), plan.http.clone())?;
+    match runtime.block_on(host.probe()).and_then(|()| scrape::probe(&own)) {
+        Ok(()) => Ok(Some(Ok(own))),
+        Err(Error::CannotRun(why)) if !plan.scrape.as_ref().is_some_and(|own| own.is_required) => {
+            Ok(Some(Err(why)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn runtime(threads: usize) -> Result<Runtime, Error> {

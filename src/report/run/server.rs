@@ -1,6 +1,6 @@
 //! What the server said of itself, beside what gander measured.
 
-use crate::analysis::server::{SeriesFigures, Server, server};
+use crate::analysis::server::{SeriesFigures, Server, Times, server};
 use crate::report::format;
 use crate::report::model::{Cell, Column, Section, Table, Text, Tone};
 
@@ -11,12 +11,23 @@ use super::notes::Notes;
 const SHOWN: usize = 60;
 
 const COMPARED: &str = "The server's counts are from the look before the load to the look after it, of all series of that name but those labelled /metrics; gander's are of the whole run, attempts included. Counts agree within 5%. The server's percentiles are linear within the bucket that they fall into (as histogram_quantile of Prometheus), between the looks around the measured part; they agree where gander's lies within 5% of that bucket, since a histogram knows no more.";
+const TIMES: &str = "Times of which the server shows a sum and a count, of all labels but /metrics, between the looks around the measured part: the increase of the sum over that of the count. Where it shows time_travel_time_scale, its seconds are times that. gander's mean is of its own successful requests, from the send to the last byte.";
 const SERIES: &str = "A counter's increase includes what it counted after a restart from 0; one that appeared during the run began at 0. Of a gauge: least, mean and most of all looks.";
 
 /// The server's own numbers; empty where it was not asked.
 pub fn numbers(source: &Source<'_>, notes: &mut Notes) -> Section {
     let section = Section::new("The server's own numbers");
-    let Some(server) = server(source.run, source.summary()) else { return section };
+    let Some(server) = server(source.run, source.summary()) else {
+        return match &source.plan().scrape {
+            None => section,
+            Some(rules) => section.with(
+                Text::emphasis(Tone::Warning, "Not measured")
+                    .plain(": there was no answer from ")
+                    .code(rules.at.as_str())
+                    .plain(". What was wrong is told beside the ledger."),
+            ),
+        };
+    };
     let mut section = section.brief(!server.compared.is_empty());
     for apart in server.disagreements() {
         let what = format!(
@@ -31,12 +42,23 @@ pub fn numbers(source: &Source<'_>, notes: &mut Notes) -> Section {
             ),
         );
     }
+    for missing in &server.missing {
+        section = section.with(
+            Text::emphasis(Tone::Warning, "Not compared")
+                .plain(": the server shows no ")
+                .code(missing.as_str())
+                .plain(", which the scenario names."),
+        );
+    }
     if server.compared.is_empty() {
         section = section.with(
             "None of its series has a well-known name: there is nothing to hold gander's figures against.",
         );
     } else {
         section = section.with(compared(&server, notes));
+    }
+    if !server.times.is_empty() {
+        section = section.with(times(&server, notes));
     }
     section.with(series(&server, notes))
 }
@@ -61,6 +83,25 @@ fn compared(server: &Server, notes: &mut Notes) -> Table {
             Cell::Figure(format::amount(compared.server), None),
             Cell::Figure(format::amount(compared.client), None),
             Cell::Text(agree),
+        ]
+    }));
+    table
+}
+
+fn times(server: &Server, notes: &mut Notes) -> Table {
+    let note = notes.refer(TIMES);
+    let mut table = Table::new([
+        Column::words("Time").note(note),
+        Column::figures("Count"),
+        Column::figures("Mean, ms"),
+        Column::figures("gander's mean, ms"),
+    ]);
+    table.rows.extend(server.times.iter().map(|Times { name, count, mean_ms, client_mean_ms }| {
+        vec![
+            Cell::Text(Text::literal(name)),
+            Cell::Figure(format::amount(*count), None),
+            Cell::Figure(format::amount(*mean_ms), None),
+            Cell::figure(client_mean_ms.map(format::amount), "not measured by gander"),
         ]
     }));
     table

@@ -2,7 +2,8 @@
 //! This file has the whole, the users and their transactions; `data` the rows, `step` the requests,
 //! `fan_out` how many, `names` what their templates may name, `expect` what responses must be,
 //! `response` what is read from them, `service` what is started for it, `load` how much is done where
-//! the command line does not say, `limits` what may be used up, `filled` what only shows when requests
+//! the command line does not say, `limits` what may be used up, `scrape` what the target
+//! is asked about itself, `filled` what only shows when requests
 //! are made.
 
 mod data;
@@ -14,6 +15,7 @@ mod load;
 mod names;
 mod response;
 mod rules;
+mod scrape;
 mod service;
 mod step;
 
@@ -142,6 +144,7 @@ impl<'a> Checker<'a> {
         let alerts = self.alerts(file.alert);
         let prices = self.prices(file.price);
         let budget = file.budget.map(|budget| self.budget(budget, &prices)).unwrap_or_default();
+        let scrape = file.scrape.and_then(|scrape| self.scrape(scrape));
         self.data = self.data.with_variables(&self.variables);
         for step in &mut self.steps {
             step.expect.redactions = self.data.redactions.clone();
@@ -171,6 +174,7 @@ impl<'a> Checker<'a> {
             data: self.data,
             budget,
             prices,
+            scrape,
             variant: None,
             settings: Vec::new(),
             variants: file.variant.into_keys().map(|name| name.value).collect(),

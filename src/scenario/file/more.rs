@@ -1,4 +1,5 @@
-//! What is written about fan-outs, about what is read from responses, attempts, budgets and prices.
+//! What is written about fan-outs, about what is read from responses, attempts, budgets and prices,
+//! and of the target's own numbers.
 
 use std::collections::BTreeMap;
 
@@ -171,4 +172,29 @@ pub struct PriceFile {
     pub cached: Option<At<f64>>,
     /// Of completions.
     pub output: Option<At<f64>>,
+}
+
+/// The target's own numbers, in the text format of Prometheus: asked for each second of a run, and shown
+/// beside gander's.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScrapeFile {
+    /// Where they are: a path on the target, such as `"/metrics"`, or a URL.
+    pub at: Option<At<String>>,
+    /// Names of the series that are kept, `*` for any characters, as `["http_requests_total",
+    /// "process_*"]`. All, up to 500, where it is left out.
+    pub metrics: Option<At<Vec<At<String>>>>,
+    /// What is held against gander's figures, in place of series with well-known names.
+    pub compare: Option<CompareFile>,
+}
+
+/// Series that are held against gander's figures: a name, or a name and some of the labels, as
+/// `http_requests_total{handler="/predict"}`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompareFile {
+    /// Counter of all requests.
+    pub requests: Option<At<String>>,
+    /// Histogram or summary of the time of a request, in seconds.
+    pub response_time: Option<At<String>>,
 }

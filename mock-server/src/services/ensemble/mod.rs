@@ -176,7 +176,7 @@ async fn health(State(service): State<Arc<Service>>) -> Json<Value> {
 }
 
 async fn show_metrics(State(service): State<Arc<Service>>) -> Response {
-    let text = metrics(&service.monitor.stats());
+    let text = metrics(service.monitor.time_scale(), &service.monitor.stats());
     ([(header::CONTENT_TYPE, monitoring::CONTENT_TYPE)], text).into_response()
 }
 

@@ -7,9 +7,14 @@ use super::Stats;
 /// The format's content type.
 pub(in super::super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// One summary an operation, in seconds. One without any time has no quantiles.
-pub(in super::super) fn metrics(stats: &[Stats]) -> String {
-    let mut text = String::new();
+/// One summary an operation, in stated seconds, and how many real seconds such a one is. An operation
+/// without any time has no quantiles.
+pub(in super::super) fn metrics(time_scale: f64, stats: &[Stats]) -> String {
+    let name = "time_travel_time_scale";
+    let mut text = format!(
+        "# HELP {name} Real seconds of one second that is stated here.\n# TYPE {name} gauge\n\
+         {name} {time_scale}\n"
+    );
     for stats in stats {
         // Writing into a string cannot fail.
         let _ = summary(&mut text, stats);

@@ -135,6 +135,11 @@ impl Monitor {
             .collect()
     }
 
+    /// Real seconds of one second that is stated.
+    pub(super) fn time_scale(&self) -> f64 {
+        self.time_scale
+    }
+
     /// Real seconds since the start or the last reset.
     pub(super) fn elapsed(&self) -> Duration {
         self.books().since.elapsed()

@@ -89,8 +89,9 @@ fn the_breakdown_compares_with_baseline_and_target() {
 
 #[test]
 fn metrics_are_summaries_in_seconds() {
-    let text = metrics(&told(Operation::SingleSnapshot, 20.0).stats());
+    let text = metrics(0.01, &told(Operation::SingleSnapshot, 20.0).stats());
     for line in [
+        "time_travel_time_scale 0.01",
         "# TYPE single_snapshot_duration_seconds summary",
         "single_snapshot_duration_seconds{quantile=\"0.5\"} 20",
         "single_snapshot_duration_seconds{quantile=\"0.95\"} 20",

@@ -36,6 +36,11 @@ pub struct WindDown {
 }
 
 impl WindDown {
+    /// Whether no more requests start.
+    fn has_begun(&self) -> bool {
+        self.halt.draining().is_some()
+    }
+
     /// What is waited for, in words; `None` where nothing is.
     fn told(&self) -> Option<String> {
         let (stop, drain) = self.halt.draining()?;
@@ -81,7 +86,7 @@ impl Progress {
             while !is_over.load(Ordering::Relaxed) {
                 if let Some(told) = wind_down.told() {
                     view.wait(wind_down.clock.now(), told);
-                } else if snapshots.has_changed().unwrap_or(false) {
+                } else if !wind_down.has_begun() && snapshots.has_changed().unwrap_or(false) {
                     view.show(&snapshots.borrow_and_update(), active);
                 }
                 std::thread::sleep(LOOK);

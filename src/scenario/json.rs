@@ -44,6 +44,8 @@ fn write_nested(out: &mut dyn Write, value: &Value, depth: usize) -> Result<(), 
             }
             out.write_char(']')?;
         }
+        // What stands for a value that only a response will have.
+        ValueKind::Plain => write_string(out, &value.to_string())?,
         ValueKind::Map => {
             out.write_char('{')?;
             for (index, key) in value.try_iter()?.enumerate() {

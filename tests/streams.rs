@@ -109,7 +109,13 @@ fn times_and_tokens_agree_with_the_ledger_at_1_10_and_100_users() {
         // machine; others share it.
         let wire = number(&summary["steps"][1]["service_time"]["max_ms"]);
         let tail = |ours: &Value, truth: &Figures, what: &str| {
-            for (name, truth_ms) in [("p95_ms", truth.p95_ms), ("p99_ms", truth.p99_ms)] {
+            for (name, truth_ms, share) in
+                [("p95_ms", truth.p95_ms, 0.05), ("p99_ms", truth.p99_ms, 0.01)]
+            {
+                // A percentile with less than two values beyond it is one late wake-up.
+                if truth.count as f64 * share < 2.0 {
+                    continue;
+                }
                 let measured = number(&ours[name]);
                 let allowed = (truth_ms * 0.01).max(1.0) + wire;
                 assert!(

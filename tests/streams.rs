@@ -7,9 +7,9 @@ mod gander;
 #[path = "support/reference.rs"]
 mod reference;
 
-use gander::{Finished, Gander, finished, one_at_a_time};
+use gander::{Finished, Gander, agrees_in_one_of_three, finished, one_at_a_time};
 use mock_server::Behaviour;
-use mock_server::ledger::Figures;
+use mock_server::ledger::{Snapshot, Streams};
 use reference::Reference;
 use serde_json::Value;
 
@@ -66,75 +66,76 @@ fn drive(
 fn times_and_tokens_agree_with_the_ledger_at_1_10_and_100_users() {
     let _alone = one_at_a_time();
     for (users, requests) in [(1, 20), (10, 200), (100, 1000)] {
-        let service = llm(STEADY);
-        let gander = Gander::new();
-        let with_wire = scenario(true, "") + WIRE;
-        let run = drive(&service, &gander, &with_wire, users, requests);
-        run.assert_valid_or_crowded();
-        let (summary, ledger) = (run.summary(), service.ledger());
-        let (all, count) = (&summary["steps"][0], u64::from(requests));
-        assert_eq!(summary["ledger"]["sent"], 2 * count);
-        let streams = &ledger.routes[ROUTE].streams;
-        assert_eq!((streams.begun, streams.whole, streams.chunks), (count, count, count * TOKENS));
-        assert_eq!(all["ok"], count);
-        assert_eq!(all["ttft"]["count"], count);
-        assert_eq!(all["inter_chunk"]["count"], count * (TOKENS - 1));
-        assert_eq!(all["tokens"]["reported"], count);
-        assert_eq!(all["tokens"]["not_reported"], 0);
-        assert_eq!(all["tokens"]["output"], count * TOKENS);
-        assert!(all["tokens"]["input"].is_u64());
-        for unreported in ["cached", "reasoning"] {
-            assert!(
-                all["tokens"][unreported].is_null(),
-                "the service says nothing of {unreported}"
-            );
-        }
-        assert!(ledger.sockets.accepted <= u64::from(users) + 1, "connections are reused");
-
-        // A request comes to the service and its first event to gander: what the ledger cannot see
-        // of that is what it cannot see of a whole stream either. The medians are free of a
-        // processor that was away for a while.
-        let median = |ours: &Value, truth: f64, what: &str| {
-            let ours = number(&ours["p50_ms"]);
-            let allowed = (truth * 0.01).max(1.0);
-            // The service's own timers wake late on a crowded machine, and so do gander's.
-            let crowd = if run.reasons().is_empty() { 0.0 } else { allowed };
-            assert!(
-                (ours - truth).abs() <= allowed + crowd,
-                "{users} users, {what}: {ours} ms against the service's {truth} ms"
-            );
-        };
-        // In the tails one late wake-up is the figure: of the service, which its own ledger sees, or on
-        // the way. A route that does no work costs the way and the scheduler, in this run, on this
-        // machine; others share it.
-        let wire = number(&summary["steps"][1]["service_time"]["max_ms"]);
-        let tail = |ours: &Value, truth: &Figures, what: &str| {
-            for (name, truth_ms, share) in
-                [("p95_ms", truth.p95_ms, 0.05), ("p99_ms", truth.p99_ms, 0.01)]
-            {
-                // A percentile with less than two values beyond it is one late wake-up.
-                if truth.count as f64 * share < 2.0 {
-                    continue;
-                }
-                let measured = number(&ours[name]);
-                let allowed = (truth_ms * 0.01).max(1.0) + wire;
-                assert!(
-                    (measured - truth_ms).abs() <= allowed,
-                    "{users} users, {what} {name}: {measured} ms against {truth_ms} ms, wire {wire} ms"
-                );
-            }
-        };
-        tail(&all["ttft"], &streams.first_chunk, "first chunk");
-        tail(&all["inter_chunk"], &streams.gaps, "gaps");
-        median(&all["ttft"], streams.first_chunk.p50_ms, "first chunk");
-        median(&all["inter_chunk"], streams.gaps.p50_ms, "gaps");
-        assert_eq!(all["ttft"], all["ttft_from_send"], "closed load is due when it is sent");
-
-        // A stream's time per token is the mean of its gaps, for there is a token in each chunk.
-        let (tpot, gaps) =
-            (number(&all["tpot"]["mean_ms"]), number(&all["inter_chunk"]["mean_ms"]));
-        assert!((tpot - gaps).abs() <= gaps * 0.001, "{tpot} and {gaps} ms a token");
+        agrees_in_one_of_three(|| {
+            let service = llm(STEADY);
+            let gander = Gander::new();
+            let with_wire = scenario(true, "") + WIRE;
+            let run = drive(&service, &gander, &with_wire, users, requests);
+            run.assert_valid_or_crowded();
+            let ledger = service.ledger();
+            assert_counts(&run, &ledger, u64::from(requests));
+            let reused = ledger.sockets.accepted <= u64::from(users) + 1;
+            assert!(reused, "{} connections for {users} users", ledger.sockets.accepted);
+            times_agree(&run, &ledger.routes[ROUTE].streams)
+                .map_err(|why| format!("{users} users, {why}"))
+        });
     }
+}
+
+/// What no crowd can change: each stream and each token is there once.
+fn assert_counts(run: &Finished, ledger: &Snapshot, count: u64) {
+    let summary = run.summary();
+    let all = &summary["steps"][0];
+    assert_eq!(summary["ledger"]["sent"], 2 * count);
+    let streams = &ledger.routes[ROUTE].streams;
+    assert_eq!((streams.begun, streams.whole, streams.chunks), (count, count, count * TOKENS));
+    assert_eq!(all["ok"], count);
+    assert_eq!(all["ttft"]["count"], count);
+    assert_eq!(all["inter_chunk"]["count"], count * (TOKENS - 1));
+    assert_eq!(all["tokens"]["reported"], count);
+    assert_eq!(all["tokens"]["not_reported"], 0);
+    assert_eq!(all["tokens"]["output"], count * TOKENS);
+    assert!(all["tokens"]["input"].is_u64());
+    for unreported in ["cached", "reasoning"] {
+        assert!(all["tokens"][unreported].is_null(), "the service says nothing of {unreported}");
+    }
+    assert_eq!(all["ttft"], all["ttft_from_send"], "closed load is due when it is sent");
+
+    // A stream's time per token is the mean of its gaps, for there is a token in each chunk.
+    let (tpot, gaps) = (number(&all["tpot"]["mean_ms"]), number(&all["inter_chunk"]["mean_ms"]));
+    assert!((tpot - gaps).abs() <= gaps * 0.001, "{tpot} and {gaps} ms a token");
+}
+
+/// Holds the times of a run against those of the service's ledger; what it says where they differ.
+fn times_agree(run: &Finished, truth: &Streams) -> Result<(), String> {
+    let summary = run.summary();
+    let all = &summary["steps"][0];
+    // A request comes to the service and its first event to gander: what the ledger cannot see
+    // of that is what it cannot see of a whole stream either. The medians are free of a
+    // processor that was away for a while. In the tails one late wake-up is the figure: of the
+    // service, which its own ledger sees, or on the way. A route that does no work costs the way and
+    // the scheduler, in this run, on this machine; others share it.
+    let wire = number(&summary["steps"][1]["service_time"]["max_ms"]);
+    for (what, truth) in [("ttft", &truth.first_chunk), ("inter_chunk", &truth.gaps)] {
+        for (name, truth_ms, beyond, noise) in [
+            ("p50_ms", truth.p50_ms, 0.5, 0.0),
+            ("p95_ms", truth.p95_ms, 0.05, wire),
+            ("p99_ms", truth.p99_ms, 0.01, wire),
+        ] {
+            // A percentile with less than two values beyond it is one late wake-up.
+            if truth.count as f64 * beyond < 2.0 {
+                continue;
+            }
+            let measured = number(&all[what][name]);
+            let allowed = (truth_ms * 0.01).max(1.0) + noise;
+            if (measured - truth_ms).abs() > allowed {
+                return Err(format!(
+                    "{what} {name}: {measured} ms against the service's {truth_ms} ms, wire {wire} ms"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 #[test]

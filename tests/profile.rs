@@ -29,7 +29,7 @@ const WITHIN: f64 = 0.05;
 /// Percent of throughput that profiling at 99 Hz may cost.
 const MOST_LOST: f64 = 3.0;
 /// Runs in which there must be enough samples, however crowded the machine is.
-const RUNS: usize = 4;
+const RUNS: usize = 6;
 
 /// Runs `gander profile` with one request after another against a target that `arguments` name or,
 /// where they name none, the reference service; programs are found in `path` first.
@@ -140,9 +140,8 @@ fn python_is_sampled_by_py_spy_on_and_off_the_processor() {
     let _alone = one_at_a_time();
     let service = services().join("split.py");
     let spawn = format!("{} {} {{port}}", python.display(), service.display());
-    // py-spy takes few samples a second, so as not to hold the target up; of several threads that are
-    // in a request each is one.
-    let arguments = format!("--duration 14s --users 8 --spawn {}", shell_words::quote(&spawn));
+    // One user: the more threads there are, the longer does a sample stop them, and the fewer are taken.
+    let arguments = format!("--duration 18s --users 1 --spawn {}", shell_words::quote(&spawn));
     assert_split("Python", || {
         let profiles = profile(&Gander::new(), &arguments, py_spy.parent());
         let all = ["target-cpu", "target-wall"].map(|name| of(&profiles, name));
@@ -184,6 +183,31 @@ fn native_code_is_sampled_by_perf_with_and_without_frame_pointers() {
     }
 }
 
+/// A row takes as much CPU time as its requests, all in all and by function, and the report has both.
+fn assert_cpu_per_row(gander: &Gander, summary: &Value) {
+    let figure = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value}"));
+    let profile = &summary["profile"]["taken"][0];
+    assert_eq!(profile["name"], "target-cpu");
+    let each = figure(&summary["rows"]["requests_per_row"]);
+    assert!(each > 1.5, "{each} requests a row");
+    let burn = profile["functions"].as_array().unwrap().iter();
+    let burn = burn.max_by(|a, b| figure(&a["self"]).total_cmp(&figure(&b["self"]))).unwrap();
+    for (of, row, request) in [
+        (profile, "cpu_ms_per_row", "cpu_ms_per_request"),
+        (burn, "self_ms_per_row", "self_ms_per_request"),
+        (burn, "cumulative_ms_per_row", "cumulative_ms_per_request"),
+    ] {
+        let ratio = figure(&of[row]) / figure(&of[request]);
+        // Rows under way at an edge of the profile count there by their requests alone.
+        assert!((ratio / each - 1.0).abs() < 0.2, "{row}: {ratio}, {each} requests a row");
+    }
+    let called = if summary["rows"]["counts_rows"] == true { "row" } else { "iteration" };
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    for heading in ["CPU per ", "Self ms/", "Cumulative ms/"] {
+        assert!(report.contains(&format!("{heading}{called}")), "{heading}{called}: {report}");
+    }
+}
+
 #[test]
 fn a_service_that_computes_and_one_that_waits_are_told_apart() {
     let _alone = one_at_a_time();
@@ -193,7 +217,11 @@ fn a_service_that_computes_and_one_that_waits_are_told_apart() {
         let service = format!("burn_ms={burn_ms}");
         command.args(["profile", "multi-query", "--duration", "5s", "--format", "json"]);
         command.args(["--users", "2", "--service", &service, "--reports"]).arg(gander.reports());
-        finished(command).assert_valid_or_crowded();
+        let run = finished(command);
+        run.assert_valid_or_crowded();
+        if computes {
+            assert_cpu_per_row(&gander, &run.summary());
+        }
         let profiles = read(&gander.run_folder()).unwrap();
         // One that waits may be on no processor at any sample.
         let found = profiles.taken.iter().find(|(record, _)| record.name == "target-cpu");

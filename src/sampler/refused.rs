@@ -20,7 +20,10 @@ pub fn cause(program: &str, said: &str) -> String {
         .or_else(|| by_itself().find(|line| is_error(line) && !line.ends_with(':')))
         .or_else(|| by_itself().next_back())
         .or(lines.last());
-    format!("{program} took no profile; it said: {}", line.unwrap_or(&"nothing"))
+    format!(
+        "{program} took no profile; it said: {}",
+        line.unwrap_or(&"nothing").trim_end_matches('.')
+    )
 }
 
 /// Whether a sampler says that it may not.
@@ -55,7 +58,7 @@ mod tests {
                     operations is limited.\n  Consider adjusting /proc/sys/kernel/perf_event_paranoid \
                     setting to open\n  error: perf record ended with exit status: 255";
         let why = cause("perf", perf);
-        assert!(why.ends_with("observability operations is limited.") && is_refusal(&why), "{why}");
+        assert!(why.ends_with("observability operations is limited") && is_refusal(&why), "{why}");
         // perf 5.4.
         let old = "Error:\nYou may not have permission to collect stats.\n\nConsider tweaking";
         assert!(is_refusal(&cause("perf", old)));

@@ -276,7 +276,7 @@ fn table(
     if has_seconds {
         columns.extend([
             Column::figures("Self s").note(seconds).expendable(1),
-            Column::figures("Cumulative s").expendable(1),
+            Column::figures("Cumulative s").expendable(3),
             Column::figures("Self ms/request"),
             Column::figures("Cumulative ms/request"),
         ]);

@@ -16,7 +16,7 @@ use crate::target::helper::Helper;
 
 use super::growing::{Growing, Slice, not_begun, too_short};
 use super::process::program;
-use super::refused::{allow, cause, is_refusal};
+use super::refused::{allow, cause, is_refusal, was_too_slow};
 use super::span::Span;
 
 /// More samples than this without a stack, or this share without a caller, and frame pointers are not
@@ -106,13 +106,17 @@ impl Recording<'_> {
         let mut growing = fresh();
         let mut stacks = Stacks::Pointers;
         // Until it is known how stacks are found, they are looked at as they come.
-        let (mut seen, mut alone) = (0, 0);
+        let (mut seen, mut alone, mut length) = (0, 0, FIRST_SLICE);
         while seen < ENOUGH
             && let Some(left) = span.left()
         {
-            let recorded = self.record(span, left.min(FIRST_SLICE), stacks);
+            let recorded = self.record(span, left.min(length), stacks);
             let slice = match recorded.and_then(|recorded| self.read(&recorded)) {
                 Ok(slice) => slice,
+                Err(why) if was_too_slow(&why) => {
+                    length *= 2;
+                    continue;
+                }
                 Err(why) if seen == 0 => return Err(why),
                 Err(why) => {
                     broke_off(&mut growing, span, &why);
@@ -135,6 +139,7 @@ impl Recording<'_> {
         while let Some(left) = span.left() {
             match self.record(span, left.min(SLICE), stacks) {
                 Ok(recorded) => waiting.push(recorded),
+                Err(why) if was_too_slow(&why) => {}
                 Err(why) => {
                     broke_off(&mut growing, span, &why);
                     break;

@@ -10,7 +10,7 @@ use crate::target::helper::Helper;
 
 use super::growing::{Growing, Slice, not_begun, too_short};
 use super::process::{is_python, is_stopped, program};
-use super::refused::{allow, cause, is_refusal};
+use super::refused::{allow, cause, is_refusal, was_too_slow};
 use super::span::Span;
 
 /// Share of the time for which the target may be stopped: it is for each sample.
@@ -66,6 +66,7 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
         let growing = &mut both[slices % 2];
         match spy.slice(span, length, slices % 2 == 1) {
             Ok(slice) => growing.add(slice),
+            Err(why) if was_too_slow(&why) => {}
             Err(why) if slices == 0 => {
                 profiles.missing.push(spy.not_taken(span, why));
                 return profiles;

@@ -9,7 +9,9 @@ use rustix::process::geteuid;
 const REFUSALS: [&str; 3] = ["permission", "not permitted", "operations is limited"];
 /// Why `program` took no profile: of what it `said` the line that tells.
 pub fn cause(program: &str, said: &str) -> String {
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines = said.lines().map(str::trim);
+    // The first is a heading.
+    let lines: Vec<&str> = lines.filter(|line| !["", "; it said:"].contains(line)).collect();
     // The supervisor's word on its end tells little.
     let is_own = |line: &str| line.starts_with("error: ") && line.contains(" ended with ");
     let by_itself = || lines.iter().filter(|line| !is_own(line));
@@ -24,6 +26,12 @@ pub fn cause(program: &str, said: &str) -> String {
         "{program} took no profile; it said: {}",
         line.unwrap_or(&"nothing").trim_end_matches('.')
     )
+}
+
+/// Whether a sampler was told to end before it was ready for that, and brought nothing: on a machine so
+/// crowded that it took longer to start than it was to sample.
+pub fn was_too_slow(said: &str) -> bool {
+    said.contains(" ended with signal: 2 ")
 }
 
 /// Whether a sampler says that it may not.
@@ -77,7 +85,7 @@ mod tests {
             cause("py-spy", "Error: No python processes found in process 7\n\nStack backtrace:");
         assert!(why.ends_with("process 7") && !is_refusal(&why), "{why}");
         assert_eq!(cause("perf", ""), "perf took no profile; it said: nothing");
-        let why = cause("perf", "error: perf ended with signal: 9");
-        assert!(why.ends_with("signal: 9"), "{why}");
+        let why = cause("perf", "; it said:\n  error: perf record ended with signal: 2 (SIGINT)");
+        assert!(why.ends_with("signal: 2 (SIGINT)") && was_too_slow(&why), "{why}");
     }
 }

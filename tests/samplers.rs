@@ -99,7 +99,7 @@ fn perf_that_is_refused_is_said_with_what_to_allow() {
     let script = format!("cat >&2 <<'END'\n{PERF_SAYS}\nEND\nexit 255\n");
     stand_in(&gander.path("."), "perf", &script);
     let scenario = gander.scenario(&format!("service = \"inference\"\n{BUSY}"));
-    let words = format!("{scenario} --duration 2s --format json --sampler perf");
+    let words = format!("{scenario} --duration 5s --format json --sampler perf");
     let missing = refused(&gander, finding_in(gander.load(&words), &gander.path(".")));
     assert_eq!(missing.sampler, Some(SamplerKind::Perf));
     assert!(missing.why.ends_with("observability operations is limited"), "{}", missing.why);
@@ -122,7 +122,7 @@ fn py_spy_that_is_refused_is_said_with_what_to_allow() {
     let spawn = format!("{} {} {{port}}", python.display(), service("split.py"));
     let scenario = gander.scenario(BUSY);
     let words = format!(
-        "{scenario} --duration 2s --format json --profile --spawn {}",
+        "{scenario} --duration 5s --format json --profile --spawn {}",
         shell_words::quote(&spawn)
     );
     let missing = refused(&gander, finding_in(gander.load(&words), &gander.path(".")));
@@ -165,7 +165,7 @@ fn real_samplers_that_may_not_look_into_another_users_process_say_so() {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
         command.arg(gander.path("gander")).arg("load");
         let words = format!(
-            "{scenario} --duration 2s --format json --sampler {name} --pid {} \
+            "{scenario} --duration 8s --format json --sampler {name} --pid {} \
              --target http://127.0.0.1:{port}",
             target.id()
         );

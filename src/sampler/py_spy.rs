@@ -57,7 +57,7 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
     };
     let growing = |counts| Growing::new(Observed::Target, counts, SamplerKind::PySpy, frequency);
     let mut both = [growing(Counts::Cpu), growing(Counts::Wall)];
-    let mut slices = 0;
+    let (mut slices, mut has_any) = (0, false);
     while let Some(left) = span.left() {
         if slices > 0 && left < SHORTEST_SLICE {
             break;
@@ -65,9 +65,12 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
         let length = left.min(if slices < both.len() { FIRST_SLICE } else { SLICE });
         let growing = &mut both[slices % 2];
         match spy.slice(span, length, slices % 2 == 1) {
-            Ok(slice) => growing.add(slice),
+            Ok(slice) => {
+                growing.add(slice);
+                has_any = true;
+            }
             Err(why) if was_too_slow(&why) => {}
-            Err(why) if slices == 0 => {
+            Err(why) if !has_any => {
                 profiles.missing.push(spy.not_taken(span, why));
                 return profiles;
             }

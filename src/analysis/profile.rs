@@ -11,6 +11,7 @@ use crate::measure::sample::Offset;
 use crate::measure::summary::MeasuredWindow;
 use crate::profile::table::Table;
 use crate::profile::{Counts, Folded, Missing, ProfileRecord, Profiles, frame};
+use crate::store::entry::StoredInterval;
 use crate::store::run::Run;
 
 /// Fewer samples than this say little: a function with a tenth of them is off by a fifth.
@@ -87,6 +88,8 @@ pub struct Profiled {
     pub cpu_seconds: Option<f64>,
     /// Requests (attempts) that ended in that time.
     pub requests: f64,
+    /// Rows, or iterations where there are no rows, that ended by themselves in that time.
+    pub rows: f64,
     /// Samples for each second of processor time: what came of the frequency that was asked for.
     pub effective_frequency: Option<f64>,
     /// Why no conclusions should be drawn from it; empty where they may.
@@ -108,6 +111,7 @@ impl Profiled {
             functions: Table::of_functions(&folded),
             modules: Table::of_modules(&folded),
             requests: served(run, window).0,
+            rows: rows(run, window),
             record: record.clone(),
             weaknesses: Vec::new(),
             folded,
@@ -199,8 +203,17 @@ impl Profiled {
 
     /// The same for each request that ended meanwhile, in milliseconds.
     pub fn ms_per_request(&self, samples: u64) -> Option<f64> {
-        let seconds = self.seconds(samples).filter(|_| self.requests > 0.0)?;
-        Some(seconds / self.requests * 1000.0)
+        self.ms_per(self.requests, samples)
+    }
+
+    /// The same for each row, in milliseconds.
+    pub fn ms_per_row(&self, samples: u64) -> Option<f64> {
+        self.ms_per(self.rows, samples)
+    }
+
+    fn ms_per(&self, count: f64, samples: u64) -> Option<f64> {
+        let seconds = self.seconds(samples).filter(|_| count > 0.0)?;
+        Some(seconds / count * 1000.0)
     }
 }
 
@@ -383,4 +396,13 @@ fn served(run: &Run, window: MeasuredWindow) -> (f64, f64) {
         }
     }
     (requests, seconds)
+}
+
+/// Rows that ended by themselves in `window`, counted as requests are.
+fn rows(run: &Run, window: MeasuredWindow) -> f64 {
+    let of = |interval: &StoredInterval| {
+        let groups = interval.rows.groups.iter().filter(|(_, end, _, _)| end.is_by_itself());
+        groups.map(|(_, _, times, _)| times.count).sum::<u64>() as f64
+    };
+    run.intervals.iter().map(|it| of(it) * inside(it.start, it.end, window)).sum()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::measure::resource::Observed;
 use crate::measure::sample::Offset;
-use crate::profile::{Counts, Folded, ProfileRecord, SamplerKind};
+use crate::profile::{Counts, Folded, Missing, ProfileRecord, SamplerKind};
 
 /// What a sampler brought in one go.
 #[derive(Debug)]
@@ -94,5 +94,21 @@ impl Growing {
     /// The profile; `None` where no slice came.
     pub fn finish(self) -> Option<(ProfileRecord, Folded)> {
         (self.slices > 0).then_some((self.record, self.folded))
+    }
+}
+
+/// What is said of `who` where the run ended before there was anything to sample.
+pub fn not_begun(who: Observed, sampler: SamplerKind) -> Missing {
+    let why = "not sampled: the run was over before its measured part began".to_owned();
+    Missing { who, sampler: Some(sampler), why, mend: None }
+}
+
+/// What is said of the target where the run ended before there was a sample.
+pub fn too_short(sampler: SamplerKind) -> Missing {
+    Missing {
+        who: Observed::Target,
+        sampler: Some(sampler),
+        why: "not sampled: the run was over before there was a sample".to_owned(),
+        mend: Some("let the run last for 5 s or more".to_owned()),
     }
 }

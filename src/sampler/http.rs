@@ -11,7 +11,7 @@ use crate::measure::resource::Observed;
 use crate::profile::pprof::{Meta, decode};
 use crate::profile::{Folded, Missing, Profiles, SamplerKind};
 
-use super::growing::{Growing, Slice};
+use super::growing::{Growing, Slice, not_begun, too_short};
 use super::in_process::other_rate;
 use super::span::Span;
 
@@ -29,6 +29,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 const BUSY_FOR: Duration = Duration::from_secs(3);
 /// Between two questions whether it still is.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a slice may go on once the run is over. The first is no longer, so that it is never lost.
+const LONGER: Duration = Duration::from_secs(1);
 /// Largest answer that is read, in bytes.
 const LARGEST: usize = 64 << 20;
 
@@ -44,6 +46,8 @@ pub struct Endpoint {
 enum Failed {
     /// Another profile is being taken.
     Busy(String),
+    /// The run was over long before its end.
+    CutOff,
     Other(String),
 }
 
@@ -90,6 +94,7 @@ impl Endpoint {
     pub fn sample(&self, span: &Span, frequency: u32) -> Profiles {
         let mut profiles = Profiles::default();
         if !span.begins() {
+            profiles.missing.push(not_begun(Observed::Target, SamplerKind::Http));
             return profiles;
         }
         let mut growing: Option<Growing> = None;
@@ -121,8 +126,9 @@ impl Endpoint {
                     growing.add(slice);
                 }
                 Err(Failed::Busy(_)) if busy_for < BUSY_FOR => {
-                    busy_for += span.wait(ASK_AGAIN, || {});
+                    busy_for += span.wait(ASK_AGAIN, || true);
                 }
+                Err(Failed::CutOff) => break,
                 Err(Failed::Busy(why) | Failed::Other(why)) => {
                     let why = format!("{}: {why}", self.url);
                     match &mut growing {
@@ -134,6 +140,9 @@ impl Endpoint {
             }
         }
         profiles.taken.extend(growing.and_then(Growing::finish));
+        if profiles.taken.is_empty() && profiles.missing.is_empty() {
+            profiles.missing.push(too_short(SamplerKind::Http));
+        }
         profiles
     }
 
@@ -146,12 +155,19 @@ impl Endpoint {
         let from = span.now();
         let whole = Duration::from_secs(seconds) + ANSWERS_WITHIN;
         let other = |error: &dyn std::fmt::Display| Failed::Other(error.to_string());
-        let (bytes, rate) = self.runtime.block_on(async {
+        let answer = async {
             let asked = self.client.get(self.at(seconds, frequency)).timeout(whole).send();
             let answer = asked.await.map_err(|e| other(&e.without_url()))?;
             let rate = answer.headers().get(EFFECTIVE).and_then(|rate| rate.to_str().ok());
             let rate = rate.and_then(|rate| rate.parse().ok());
             Ok((body(answer).await?, rate))
+        };
+        let until = from + Duration::from_secs(seconds);
+        let (bytes, rate) = self.runtime.block_on(async {
+            tokio::select! {
+                answer = answer => answer,
+                () = span.is_cut_off(until, LONGER) => Err(Failed::CutOff),
+            }
         })?;
         let (folded, meta): (Folded, Meta) = decode(&bytes).map_err(|e| other(&e))?;
         let sampled = meta.duration.unwrap_or(Duration::from_secs(seconds));

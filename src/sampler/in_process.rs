@@ -5,7 +5,7 @@ use mock_server::profiler::{Profiler, prime};
 use crate::measure::resource::Observed;
 use crate::profile::{Counts, Folded, Missing, Profiles, SamplerKind};
 
-use super::growing::{Growing, Slice};
+use super::growing::{Growing, Slice, not_begun};
 use super::span::Span;
 
 /// Times that the rate which came may differ from the one that was asked for without a word.
@@ -23,12 +23,13 @@ pub fn make_ready() {
 pub fn sample(span: &Span, frequency: u32) -> Profiles {
     let mut profiles = Profiles::default();
     if !span.begins() {
+        profiles.missing.push(not_begun(Observed::Generator, SamplerKind::InProcess));
         return profiles;
     }
     let from = span.now();
     let sampled = Profiler::start(frequency).and_then(|profiler| {
         while let Some(left) = span.left() {
-            span.wait(left, || {});
+            span.wait(left, || true);
         }
         let sampled = span.now().since(from);
         Ok((sampled, profiler.finish()?))

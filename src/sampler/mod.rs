@@ -7,6 +7,7 @@ mod in_process;
 mod perf;
 mod process;
 mod py_spy;
+mod refused;
 mod span;
 
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! perf, for native code: the whole process tree, user and kernel, by the processor's clock.
 
+use std::ffi::OsStr;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use inferno::collapse::Collapse as _;
@@ -14,8 +14,9 @@ use crate::observe::resources::tree;
 use crate::profile::{Counts, Folded, Missing, Profiles, SamplerKind};
 use crate::target::helper::Helper;
 
-use super::growing::{Growing, Slice};
+use super::growing::{Growing, Slice, not_begun, too_short};
 use super::process::program;
+use super::refused::{allow, cause, is_refusal, was_too_slow};
 use super::span::Span;
 
 /// More samples than this without a stack, or this share without a caller, and frame pointers are not
@@ -30,6 +31,8 @@ const FIRST_SLICE: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_secs(10);
 /// What perf says of a sample. Not how long it stands for: each counts as one.
 const FIELDS: &str = "comm,pid,tid,time,event,ip,sym,dso";
+/// Has perf write its text to a file, which is there once it is whole.
+const SCRIPT: &str = r#""$0" script --no-inline -F "$1" -i "$2" >"$3.part" && mv "$3.part" "$3""#;
 /// Bytes of recordings that wait for the run's end; beyond, names are looked up while it goes on.
 const MOST_WAITING: u64 = 256 << 20;
 /// How long perf may take to write what it has.
@@ -60,20 +63,22 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
         }
     };
     if !span.begins() {
+        profiles.missing.push(not_begun(Observed::Target, SamplerKind::Perf));
         return profiles;
     }
     let recording = Recording { perf: &perf, root, folder: folder.path(), frequency };
     match recording.all(span) {
         Ok(growing) => profiles.taken.extend(growing.finish()),
-        Err(why) => {
-            let mend = mend(&why);
-            profiles.missing.push(missing(why, mend));
-            return profiles;
+        Err(why) if is_refusal(&why) => {
+            let mend = allow(root, Some("kernel.perf_event_paranoid=1"), "PERFMON");
+            profiles.missing.push(missing(why, Some(mend)));
         }
+        // One that was stopped as it started has nothing to say.
+        Err(_) if span.left().is_none() => {}
+        Err(why) => profiles.missing.push(missing(why, None)),
     }
-    if profiles.taken.is_empty() {
-        let why = "the run was over before there was a sample".to_owned();
-        profiles.missing.push(missing(why, Some("let the run last for 5 s or more".to_owned())));
+    if profiles.taken.is_empty() && profiles.missing.is_empty() {
+        profiles.missing.push(too_short(SamplerKind::Perf));
     }
     profiles
 }
@@ -101,11 +106,23 @@ impl Recording<'_> {
         let mut growing = fresh();
         let mut stacks = Stacks::Pointers;
         // Until it is known how stacks are found, they are looked at as they come.
-        let (mut seen, mut alone) = (0, 0);
+        let (mut seen, mut alone, mut length) = (0, 0, FIRST_SLICE);
         while seen < ENOUGH
             && let Some(left) = span.left()
         {
-            let slice = self.read(&self.record(span, left.min(FIRST_SLICE), stacks)?)?;
+            let recorded = self.record(span, left.min(length), stacks);
+            let slice = match recorded.and_then(|recorded| self.read(&recorded)) {
+                Ok(slice) => slice,
+                Err(why) if was_too_slow(&why) => {
+                    length *= 2;
+                    continue;
+                }
+                Err(why) if seen == 0 => return Err(why),
+                Err(why) => {
+                    broke_off(&mut growing, span, &why);
+                    break;
+                }
+            };
             seen += slice.folded.total() + slice.empty;
             alone += callerless(&slice.folded);
             growing.add(slice);
@@ -122,17 +139,28 @@ impl Recording<'_> {
         while let Some(left) = span.left() {
             match self.record(span, left.min(SLICE), stacks) {
                 Ok(recorded) => waiting.push(recorded),
+                Err(why) if was_too_slow(&why) => {}
                 Err(why) => {
-                    growing.note(format!("it broke off: {why}"));
+                    broke_off(&mut growing, span, &why);
                     break;
                 }
             }
             if bytes(&waiting) > MOST_WAITING {
-                waiting.drain(..).try_for_each(|one| self.read(&one).map(|s| growing.add(s)))?;
+                self.read_all(&mut waiting, &mut growing);
             }
         }
-        waiting.drain(..).try_for_each(|one| self.read(&one).map(|slice| growing.add(slice)))?;
+        self.read_all(&mut waiting, &mut growing);
         Ok(growing)
+    }
+
+    /// Looks the names of all that waits up. What cannot be read is said, and the rest is kept.
+    fn read_all(&self, waiting: &mut Vec<Recorded>, growing: &mut Growing) {
+        for recorded in waiting.drain(..) {
+            match self.read(&recorded) {
+                Ok(slice) => growing.add(slice),
+                Err(why) => growing.note(format!("a part of it is missing: {why}")),
+            }
+        }
     }
 
     fn record(&self, span: &Span, length: Duration, stacks: Stacks) -> Result<Recorded, String> {
@@ -160,13 +188,13 @@ impl Recording<'_> {
         ];
         let helper = Helper::start(&command.map(str::to_owned)).map_err(|e| e.to_string())?;
         let from = span.now();
-        let mut has_ended = false;
-        let sampled = span.wait(length, || has_ended = has_ended || helper.has_ended());
+        let sampled = span.wait(length, || !helper.has_ended());
         helper.interrupt();
         let is_whole = helper.ends_within(WRITES_WITHIN) && file.is_file();
         let said = helper.said();
-        if !is_whole || (has_ended && !said.contains("Captured and wrote")) {
-            return Err(cause(&said));
+        // One that was stopped as it started leaves a file that is none.
+        if !is_whole || !said.contains("Captured and wrote") {
+            return Err(cause("perf", &said));
         }
         Ok(Recorded { file, from, sampled })
     }
@@ -183,16 +211,23 @@ impl Recording<'_> {
 
     /// What perf recorded, as text. Inlined calls are left out: to find them takes perf minutes.
     fn script(&self, file: &Path) -> Result<Vec<u8>, String> {
-        let output = Command::new(self.perf)
-            .args(["script", "--no-inline", "-F", FIELDS, "-i"])
-            .arg(file)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("perf script does not start: {error}"))?;
-        match output.status.success() {
-            true => Ok(output.stdout),
-            false => Err(cause(&String::from_utf8_lossy(&output.stderr))),
-        }
+        let text = file.with_extension("txt");
+        let words = ["sh", "-c", SCRIPT, self.perf, FIELDS].map(OsStr::new);
+        let words = words.into_iter().chain([file.as_os_str(), text.as_os_str()]);
+        let command: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let helper = Helper::start(&command).map_err(|e| e.to_string())?;
+        // However long it takes: it ends.
+        while !helper.ends_within(WRITES_WITHIN) {}
+        let script = std::fs::read(&text).map_err(|_| cause("perf", &helper.said()));
+        let _ = std::fs::remove_file(&text);
+        script
+    }
+}
+
+/// A sampler that did not get to its end: a word on it, unless the run's own end stopped it.
+fn broke_off(growing: &mut Growing, span: &Span, why: &str) {
+    if span.left().is_some() {
+        growing.note(format!("it broke off: {why}"));
     }
 }
 
@@ -234,29 +269,6 @@ fn empty_samples(script: &str) -> u64 {
         empty += u64::from(is_sample && !has_frame);
     }
     empty
-}
-
-/// The line that says why there is no profile.
-fn cause(said: &str) -> String {
-    let is_cause = |line: &&str| {
-        let line = line.to_lowercase();
-        ["permission", "permitted", "error", "no such", "limited"]
-            .iter()
-            .any(|word| line.contains(word))
-    };
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines.clone().find(is_cause).or_else(|| lines.next_back()).unwrap_or("nothing");
-    format!("perf took no profile; it said: {line}")
-}
-
-/// What helps where perf may not look into the target.
-fn mend(why: &str) -> Option<String> {
-    let lower = why.to_lowercase();
-    let is_refused = ["permi", "paranoid", "limited"].iter().any(|word| lower.contains(word));
-    is_refused.then(|| {
-        "sudo sysctl kernel.perf_event_paranoid=1 (in a container: start it with --cap-add=PERFMON)"
-            .to_owned()
-    })
 }
 
 fn missing(why: String, mend: Option<String>) -> Missing {

@@ -8,8 +8,9 @@ use crate::observe::resources::tree;
 use crate::profile::{Counts, Folded, Missing, Profiles, SamplerKind};
 use crate::target::helper::Helper;
 
-use super::growing::{Growing, Slice};
-use super::process::{is_stopped, program};
+use super::growing::{Growing, Slice, not_begun, too_short};
+use super::process::{is_python, is_stopped, program};
+use super::refused::{allow, cause, is_refusal, was_too_slow};
 use super::span::Span;
 
 /// Share of the time for which the target may be stopped: it is for each sample.
@@ -19,6 +20,8 @@ const FIRST_HZ: u32 = 20;
 /// Length of the first two slices, and of all others.
 const FIRST_SLICE: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_secs(3);
+/// A slice too short for a sample would tell nothing.
+const SHORTEST_SLICE: Duration = Duration::from_millis(200);
 /// How long py-spy may take to write what it has.
 const WRITES_WITHIN: Duration = Duration::from_secs(10);
 
@@ -38,6 +41,7 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
         }
     };
     if !span.begins() {
+        profiles.missing.push(not_begun(Observed::Target, SamplerKind::PySpy));
         return profiles;
     }
     let mut spy = Spy {
@@ -53,18 +57,25 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
     };
     let growing = |counts| Growing::new(Observed::Target, counts, SamplerKind::PySpy, frequency);
     let mut both = [growing(Counts::Cpu), growing(Counts::Wall)];
-    let mut slices = 0;
+    let (mut slices, mut has_any) = (0, false);
     while let Some(left) = span.left() {
-        // A slice too short for a sample would tell nothing.
+        if slices > 0 && left < SHORTEST_SLICE {
+            break;
+        }
         let length = left.min(if slices < both.len() { FIRST_SLICE } else { SLICE });
         let growing = &mut both[slices % 2];
         match spy.slice(span, length, slices % 2 == 1) {
-            Ok(slice) => growing.add(slice),
-            Err(why) if slices == 0 => {
-                let mend = mend(&why);
-                profiles.missing.push(missing(why, mend));
+            Ok(slice) => {
+                growing.add(slice);
+                has_any = true;
+            }
+            Err(why) if was_too_slow(&why) => {}
+            Err(why) if !has_any => {
+                profiles.missing.push(spy.not_taken(span, why));
                 return profiles;
             }
+            // One that was stopped as it started has nothing to say.
+            Err(_) if span.left().is_none() => break,
             Err(why) => {
                 both.iter_mut().for_each(|growing| growing.note(format!("it broke off: {why}")));
                 break;
@@ -79,7 +90,17 @@ pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
         }
         profiles.taken.extend(growing.finish());
     }
+    if profiles.taken.is_empty() {
+        profiles.missing.push(too_short(SamplerKind::PySpy));
+    }
     profiles
+}
+
+/// The setting that lets processes look into others of the same user; `None` where the kernel has
+/// nothing that forbids it.
+fn yama() -> Option<&'static str> {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok()?;
+    (scope.trim() != "0").then_some("kernel.yama.ptrace_scope=0")
 }
 
 /// How py-spy is called.
@@ -132,13 +153,14 @@ impl Spy<'_> {
         let sampled = span.wait(length, || {
             looks += 1;
             stopped += u32::from(processes.iter().any(|pid| is_stopped(*pid)));
+            !helper.has_ended()
         });
         helper.interrupt();
         let has_ended = helper.ends_within(WRITES_WITHIN);
         let said = helper.said();
         drop(helper);
         let text = std::fs::read_to_string(&file);
-        let text = text.ok().filter(|_| has_ended).ok_or_else(|| cause(&said))?;
+        let text = text.ok().filter(|_| has_ended).ok_or_else(|| cause("py-spy", &said))?;
         self.taken += f64::from(self.hz) * sampled.as_secs_f64();
         self.time += sampled.as_secs_f64();
         self.stopped += f64::from(stopped);
@@ -146,6 +168,28 @@ impl Spy<'_> {
         self.slow_down();
         let lost = after(&said, "Errors: ").and_then(|number| number.parse().ok());
         Ok(Slice { from, sampled, folded: folded(&text)?, empty: 0, lost })
+    }
+
+    /// What is said where the first slice did not come, for `why`.
+    fn not_taken(&self, span: &Span, why: String) -> Missing {
+        let refused = Some(&why).filter(|why| is_refusal(why)).cloned();
+        match refused.or_else(|| self.said_of_one()) {
+            Some(why) => missing(why, Some(allow(self.root, yama(), "SYS_PTRACE"))),
+            // One that was stopped as it started has nothing to say.
+            None if span.left().is_none() => too_short(SamplerKind::PySpy),
+            None => missing(why, None),
+        }
+    }
+
+    /// Why it takes no profile, as it says it of one process. Of a tree into which it may not look it says
+    /// that there is no Python in it. `None` where it can look into this one, or none is Python.
+    fn said_of_one(&self) -> Option<String> {
+        let pid = tree(self.root).into_iter().find(|pid| is_python(*pid))?.to_string();
+        let command = [self.py_spy.as_str(), "dump", "--pid", &pid].map(str::to_owned);
+        let helper = Helper::start(&command).ok()?;
+        helper.ends_within(WRITES_WITHIN);
+        let why = cause("py-spy", &helper.said());
+        is_refusal(&why).then_some(why)
     }
 
     /// Takes so few samples from now on that the target is not held up.
@@ -193,24 +237,6 @@ fn folded(text: &str) -> Result<Folded, String> {
 /// The word that stands behind `key` in what py-spy said.
 fn after<'a>(said: &'a str, key: &str) -> Option<&'a str> {
     said.split(key).nth(1)?.split_whitespace().next()
-}
-
-/// The line that says why there is no profile.
-fn cause(said: &str) -> String {
-    let is_cause = |line: &&str| line.contains("rror") || line.contains("denied");
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines.clone().find(is_cause).or_else(|| lines.next_back()).unwrap_or("nothing");
-    format!("py-spy took no profile; it said: {line}")
-}
-
-/// What helps where py-spy may not look into the target.
-fn mend(why: &str) -> Option<String> {
-    let is_refused =
-        ["ermission", "not permitted", "EPERM", "ptrace"].iter().any(|word| why.contains(word));
-    is_refused.then(|| {
-        "sudo sysctl kernel.yama.ptrace_scope=0 (in a container: start it with --cap-add=SYS_PTRACE)"
-            .to_owned()
-    })
 }
 
 fn missing(why: String, mend: Option<String>) -> Missing {

@@ -30,6 +30,14 @@ impl Span {
         self.clock.now()
     }
 
+    /// Comes back once it is over and `until` is more than `longer` away: what takes until then is not
+    /// worth waiting for.
+    pub async fn is_cut_off(&self, until: Offset, longer: Duration) {
+        while self.left().is_some() || until.since(self.now()) <= longer {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Ends it, whatever was planned.
     pub fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
@@ -52,16 +60,15 @@ impl Span {
         (!left.is_zero() && !self.over.load(Ordering::Relaxed)).then_some(left)
     }
 
-    /// Waits for `time`, or until it is over, calling `meanwhile` every few milliseconds; says how
-    /// long that was.
-    pub fn wait(&self, time: Duration, mut meanwhile: impl FnMut()) -> Duration {
+    /// Waits for `time`, until it is over, or until `goes_on`, asked every few milliseconds, says no;
+    /// says how long that was.
+    pub fn wait(&self, time: Duration, mut goes_on: impl FnMut() -> bool) -> Duration {
         let begun = self.now();
         loop {
             let waited = self.now().since(begun);
-            if waited >= time || self.left().is_none() {
+            if waited >= time || self.left().is_none() || !goes_on() {
                 return waited;
             }
-            meanwhile();
             std::thread::sleep(LOOK.min(time - waited));
         }
     }

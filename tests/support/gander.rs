@@ -161,6 +161,11 @@ impl Started {
         }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends `signal` (`INT`, `TERM`, `KILL`).
     pub fn signal(&self, signal: &str) {
         let kill = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();

@@ -9,7 +9,8 @@ use crate::profile::table::Row;
 const FUNCTIONS: usize = 100;
 
 /// `taken` (profiles), `missing`, `waiting`; `null` where the run was not profiled. Shares are from 0
-/// to 1, of all samples. What was not measured is `null`.
+/// to 1, of all samples. Rows are iterations where the run counts no rows (`rows.counts_rows` of the
+/// summary). What was not measured is `null`.
 pub fn json(findings: &ProfileFindings) -> Value {
     if findings.taken.is_empty() && findings.missing.is_empty() {
         return Value::Null;
@@ -43,7 +44,9 @@ fn profile(profiled: &Profiled) -> Value {
         "weaknesses": profiled.weaknesses,
         "cpu_s": profiled.cpu_seconds,
         "requests": profiled.requests,
+        "rows": profiled.rows,
         "cpu_ms_per_request": profiled.ms_per_request(profiled.total()),
+        "cpu_ms_per_row": profiled.ms_per_row(profiled.total()),
         "functions": rows(profiled.functions.by_own()),
         "modules": rows(profiled.modules.by_own()),
     })
@@ -57,7 +60,10 @@ fn figures(profiled: &Profiled, row: &Row) -> Value {
         "self_share": profiled.share(row.own),
         "cumulative_share": profiled.share(row.cumulative),
         "self_s": profiled.seconds(row.own),
+        "cumulative_s": profiled.seconds(row.cumulative),
         "self_ms_per_request": profiled.ms_per_request(row.own),
         "cumulative_ms_per_request": profiled.ms_per_request(row.cumulative),
+        "self_ms_per_row": profiled.ms_per_row(row.own),
+        "cumulative_ms_per_row": profiled.ms_per_row(row.cumulative),
     })
 }

@@ -15,7 +15,7 @@ use crate::store::run::Run;
 
 use super::format;
 use super::model::{Cell, Chart, Column, Note, Report, Section, Table, Text, Tone};
-use super::run::mark;
+use super::run::{mark, row_name};
 
 pub use json::json;
 
@@ -26,7 +26,7 @@ const NEIGHBOURS: usize = 6;
 const NEAREST: usize = 5;
 
 const SHARES: &str = "Self: samples in which the function was the innermost; cumulative: samples in which it stood anywhere, once each. Shares are of all samples, those without a stack included; functions are told apart by name, without lines, addresses and type parameters.";
-const SECONDS: &str = "Share of the samples x processor time of the process tree while it was sampled, as measured at its processes; a request: that over the requests (attempts) that ended meanwhile. A sampler cannot count calls: there are none.";
+const SECONDS: &str = "Share of the samples x processor time of the process tree while it was sampled, as measured at its processes; a request, row or iteration: that over the requests (attempts), rows or iterations that ended meanwhile. A sampler cannot count calls: there are none.";
 const CALLS: &str = "Of a function that calls itself, its outermost call counts for the callers and its innermost for the callees: each column of them adds up to its cumulative samples.";
 const WAIT: &str = "Wait share: 1 - (processor time of the target + the time that its threads waited for a processor, where measured) / sum of the service times of the requests that ended meanwhile. I/O-bound: at least 70%, and its processors are free. CPU-bound: it uses at least 70% of the processors that it may use, its busiest thread at least 90% of one, or requests compute for half of their time.";
 
@@ -38,9 +38,10 @@ pub fn add_to(report: &mut Report, findings: &ProfileFindings, run: &Run, assess
         return;
     }
     let is_brief = purpose == Purpose::Profile;
-    let mut sections = vec![overview(report, findings).brief(is_brief)];
+    let row = row_name(run, assessment);
+    let mut sections = vec![overview(report, findings, row).brief(is_brief)];
     for profiled in &findings.taken {
-        sections.extend(views(report, profiled, is_brief));
+        sections.extend(views(report, profiled, row, is_brief));
     }
     mark(run, assessment, &mut sections);
     let at = if is_brief { report.sections.len().min(1) } else { report.sections.len() };
@@ -57,7 +58,10 @@ fn refer(report: &mut Report, text: &str) -> Note {
     )
 }
 
-fn overview(report: &mut Report, findings: &ProfileFindings) -> Section {
+/// What a row is called, where rows are told of: `row` or `iteration`.
+type RowName = Option<&'static str>;
+
+fn overview(report: &mut Report, findings: &ProfileFindings, row: RowName) -> Section {
     let mut section = Section::new("Profile");
     section = match &findings.waiting {
         Some(waiting) => {
@@ -69,7 +73,7 @@ fn overview(report: &mut Report, findings: &ProfileFindings) -> Section {
         ),
     };
     for profiled in &findings.taken {
-        section.blocks.push(super::model::Block::Facts(facts(profiled)));
+        section.blocks.push(super::model::Block::Facts(facts(profiled, row)));
         if !profiled.record.notes.is_empty() {
             let notes = profiled.record.notes.iter().map(|note| Text::from(note.as_str()));
             section.blocks.push(super::model::Block::List(notes.collect()));
@@ -153,7 +157,7 @@ fn bound(waiting: &Waiting, note: Note) -> Vec<(String, Text)> {
     ]
 }
 
-fn facts(profiled: &Profiled) -> Vec<(String, Text)> {
+fn facts(profiled: &Profiled, row: RowName) -> Vec<(String, Text)> {
     let record = &profiled.record;
     let counted = match record.counts {
         Counts::Cpu => {
@@ -198,6 +202,9 @@ fn facts(profiled: &Profiled) -> Vec<(String, Text)> {
     if record.counts == Counts::Cpu && record.who == Observed::Target {
         let all = each(profiled.ms_per_request(profiled.total()));
         facts.push(("CPU per request".to_owned(), all.into()));
+        facts.extend(row.map(|row| {
+            (format!("CPU per {row}"), each(profiled.ms_per_row(profiled.total())).into())
+        }));
     }
     facts.push(("Quality".to_owned(), quality));
     let file = |ending| format!("profile/{}.{ending}", record.name);
@@ -236,29 +243,29 @@ fn flame(profiled: &Profiled) -> Option<Chart> {
 }
 
 /// The tables of one profile.
-fn views(report: &mut Report, profiled: &Profiled, is_brief: bool) -> Vec<Section> {
+fn views(report: &mut Report, profiled: &Profiled, row: RowName, is_brief: bool) -> Vec<Section> {
     let name = &profiled.record.name;
     let section = |what: &str| Section::new(format!("{what}: {name}")).nested();
     let by_cumulative = profiled.functions.by_cumulative();
     let by_own = profiled.functions.by_own();
     let notes = [refer(report, SHARES), refer(report, SECONDS)];
     let calls = refer(report, CALLS);
+    let table = |what: &str, rows: &[Row]| table(what, profiled, rows, row, notes);
     vec![
-        section("Functions by cumulative time").with(table(
-            "Function",
-            profiled,
-            &by_cumulative,
-            notes,
-        )),
-        section("Functions by self time")
-            .brief(is_brief)
-            .with(table("Function", profiled, &by_own, notes)),
+        section("Functions by cumulative time").with(table("Function", &by_cumulative)),
+        section("Functions by self time").brief(is_brief).with(table("Function", &by_own)),
         section("Callers and callees").with(neighbours(profiled, &by_own, calls)),
-        section("Modules").with(table("Module", profiled, &profiled.modules.by_own(), notes)),
+        section("Modules").with(table("Module", &profiled.modules.by_own())),
     ]
 }
 
-fn table(what: &str, profiled: &Profiled, rows: &[Row], [shares, seconds]: [Note; 2]) -> Table {
+fn table(
+    what: &str,
+    profiled: &Profiled,
+    rows: &[Row],
+    row_name: RowName,
+    [shares, seconds]: [Note; 2],
+) -> Table {
     let has_seconds = profiled.record.counts == Counts::Cpu;
     let mut columns = vec![
         Column::words(what),
@@ -269,9 +276,14 @@ fn table(what: &str, profiled: &Profiled, rows: &[Row], [shares, seconds]: [Note
     if has_seconds {
         columns.extend([
             Column::figures("Self s").note(seconds).expendable(1),
+            Column::figures("Cumulative s").expendable(3),
             Column::figures("Self ms/request"),
             Column::figures("Cumulative ms/request"),
         ]);
+        // Where a row is what counts, it is shown even where there is little room.
+        columns.extend(row_name.into_iter().flat_map(|row| {
+            ["Self", "Cumulative"].map(|of| Column::figures(format!("{of} ms/{row}")))
+        }));
     }
     let mut table = Table::new(columns);
     let amount =
@@ -284,9 +296,12 @@ fn table(what: &str, profiled: &Profiled, rows: &[Row], [shares, seconds]: [Note
             Cell::Figure(format::share(profiled.share(cumulative)), None),
         ];
         if has_seconds {
-            row.push(amount(profiled.seconds(own)));
-            row.push(amount(profiled.ms_per_request(own)));
-            row.push(amount(profiled.ms_per_request(cumulative)));
+            let both = [own, cumulative];
+            row.extend(both.map(|samples| amount(profiled.seconds(samples))));
+            row.extend(both.map(|samples| amount(profiled.ms_per_request(samples))));
+            if row_name.is_some() {
+                row.extend(both.map(|samples| amount(profiled.ms_per_row(samples))));
+            }
         }
         table.rows.push(row);
     };

@@ -34,7 +34,7 @@ use super::soak;
 use super::timeline::Timeline;
 use notes::Notes;
 
-pub use rows::json as rows_json;
+pub use rows::{json as rows_json, told_as as row_name};
 
 /// What all sections are made from.
 struct Source<'a> {

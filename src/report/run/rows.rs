@@ -26,6 +26,12 @@ fn are_told_of(run: &Run, rows: &RowFigures) -> bool {
     run.start.plan.rows.is_some() || rows.effort.in_responses > 0 || of_several
 }
 
+/// What one of the rows is called, where there is more to say of them than of their requests.
+pub fn told_as(run: &Run, assessment: &Assessment) -> Option<&'static str> {
+    let rows = assessment.summary.rows.as_ref().filter(|rows| are_told_of(run, rows))?;
+    Some(names(run, rows).0)
+}
+
 /// Rows of the measured part, their time and what they took; failed rows by class.
 pub fn rows(source: &Source<'_>, notes: &mut Notes) -> Section {
     let told = source.summary().rows.as_ref().filter(|rows| are_told_of(source.run, rows));

@@ -34,7 +34,7 @@ pub mod written;
 
 pub use embedded::Place;
 pub use errors::ScenarioError;
-pub use feeder::{Feeder, Inputs};
+pub use feeder::{Feeder, Inputs, IterationPlace};
 pub use model::Scenario;
 pub use overlay::Overlay;
 

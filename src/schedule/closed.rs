@@ -75,6 +75,11 @@ impl fmt::Display for Stage {
     }
 }
 
+/// Rounded.
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs_f64().round() as u64)
+}
+
 /// Closed load: a number of users, each of which waits for its response before it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedLoad {
@@ -94,6 +99,40 @@ impl ClosedLoad {
     /// From the first user to the end of the last stage.
     pub fn duration(&self) -> Duration {
         self.stages.iter().map(|stage| stage.ramp + stage.hold).sum()
+    }
+
+    /// The stages that lie ahead once the time `passed` is over: of the one under way its users at that
+    /// moment, at once, and its rest. Their times are whole seconds, as those of stages are, so that they
+    /// may begin up to half a second early or late. A load of one stage that has ramped up has one stage
+    /// again; one that is over keeps its last users.
+    pub fn stages_after(&self, passed: Duration) -> Vec<Stage> {
+        if passed.is_zero() {
+            return self.stages.clone();
+        }
+        let mut ahead = Vec::new();
+        let mut begin = Duration::ZERO;
+        for stage in &self.stages {
+            let (ramped, over) = (begin + stage.ramp, begin + stage.ramp + stage.hold);
+            let now = Stage { users: stage.users, ramp: Duration::ZERO, hold: Duration::ZERO };
+            match () {
+                () if begin >= passed => ahead.push(*stage),
+                () if ramped > passed => {
+                    let users = self.users_at(passed);
+                    ahead.extend((users > 0).then_some(Stage { users, ..now }));
+                    ahead.push(Stage { ramp: whole_seconds(ramped - passed), ..*stage });
+                }
+                () if over > passed => {
+                    ahead.push(Stage { hold: whole_seconds(over - passed), ..now });
+                }
+                () => {}
+            }
+            begin = over;
+        }
+        if ahead.is_empty() {
+            let last = self.stages.last().map(|stage| Stage { ramp: Duration::ZERO, ..*stage });
+            ahead.extend(last);
+        }
+        ahead
     }
 
     /// The fewest users planned at any moment from `from` to `to` after the first user's start.

@@ -187,7 +187,7 @@ impl Scene {
                 });
                 if begins && sample.outcome == Outcome::Dropped {
                     recorder.drop_request(sample, why);
-                    recorder.drop_iteration(None, sample.scheduled, 0);
+                    recorder.drop_iteration(index as u64, sample.scheduled, 0);
                 } else if begins {
                     recorder.begin_iteration();
                     in_flight[index] = Some(recorder.begin());
@@ -195,7 +195,7 @@ impl Scene {
                     guard.finish(sample, why);
                     let is_ok = sample.outcome.is_success();
                     recorder.end_iteration(&EndedIteration {
-                        number: None,
+                        number: index as u64,
                         end: if is_ok { IterationEnd::Ok } else { IterationEnd::Failed },
                         due: sample.scheduled,
                         rows: Vec::new(),

@@ -271,15 +271,15 @@ struct Kind {
     right: Leakage,
 }
 
-/// Half a minute stands for ten: everything is so much faster, and so are the thresholds.
-const SPEED: f64 = 20.0;
+/// 25 seconds stand for ten minutes: everything is so much faster, and so are the thresholds.
+const SPEED: f64 = 24.0;
 /// Requests in each run: 100 a second.
-const REQUESTS: u64 = 3_000;
+const REQUESTS: u64 = 2_500;
 
 const KINDS: [Kind; 5] = [
     Kind {
         name: "memory, 1 MB a minute",
-        settings: |_| "--service leak.memory_per_minute=20_000_000".to_owned(),
+        settings: |_| "--service leak.memory_per_minute=24_000_000".to_owned(),
         resource: Resource::Memory,
         right: Leakage::Leak,
     },
@@ -301,7 +301,7 @@ const KINDS: [Kind; 5] = [
         right: Leakage::NoLeak,
     },
     Kind {
-        // From 150 collections in a run to 9.
+        // From 125 collections in a run to 8.
         name: "a garbage collector",
         settings: |seed| {
             let each = 20_000_000 / (20 + 16 * seed);
@@ -324,7 +324,7 @@ impl Kind {
         let gander = Gander::new();
         let scenario = gander.scenario(&format!("service = \"inference\"\n{BUSY}"));
         gander.run(&format!(
-            "{scenario} --rate 100 --duration 30s --observe-every 250ms --seed {seed} --threads 1 \
+            "{scenario} --rate 100 --duration 25s --observe-every 100ms --seed {seed} --threads 1 \
              --service latency.base=4ms --service seed={seed} {}",
             (self.settings)(seed)
         ));
@@ -337,7 +337,7 @@ impl Kind {
 
 /// Four runs at a time, for they mostly wait.
 #[test]
-#[ignore = "a campaign of 13 minutes: cargo test --test leak -- --ignored --nocapture"]
+#[ignore = "a campaign of 12 minutes: cargo test --test leak -- --ignored --nocapture"]
 fn real_services_that_leak_are_found_out_and_others_are_not() {
     let _guard = one_at_a_time();
     let next = AtomicUsize::new(0);

@@ -91,7 +91,6 @@ fn soak() -> (Run, Assessment) {
     let scene = Scene {
         seconds: 1200.0,
         warm_up: 0.0,
-        cool_down: 0.0,
         rps: |_| 8.0,
         median_ms: |moment| 80.0 + moment / 20.0,
         counts_rows: true,

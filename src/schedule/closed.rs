@@ -171,3 +171,50 @@ impl ClosedLoad {
         self.stages.iter().map(|stage| stage.users).max().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_lies_ahead_has_the_users_that_were_planned(
+            parts in prop::collection::vec((1..90_u32, 0..9_u64, 0..9_u64), 1..5),
+            passed in 0..70_u64,
+        ) {
+            let seconds = Duration::from_secs;
+            let stage = |(users, ramp, hold)| Stage { users, ramp: seconds(ramp), hold: seconds(hold + 1) };
+            let load = |stages| ClosedLoad {
+                stages,
+                warm_up: Duration::ZERO,
+                cool_down: Duration::ZERO,
+                iterations: None,
+                drain: Duration::ZERO,
+            };
+            let whole = load(parts.into_iter().map(stage).collect());
+            let ahead = load(whole.stages_after(seconds(passed)));
+            for second in 0..70 {
+                let (planned, had) = (whole.users_at(seconds(passed + second)), ahead.users_at(seconds(second)));
+                // A ramp begins with a whole number of users.
+                prop_assert!(planned.abs_diff(had) <= 1, "{planned} and {had}: {ahead:?}");
+            }
+        }
+
+        #[test]
+        fn what_lies_ahead_is_in_whole_seconds(passed_ms in 1..20_000_u64) {
+            let stages = Stage::parse_list("10u:3s,50u:4s/5s,20u:2s/2s").expect("stages");
+            let load = ClosedLoad {
+                stages,
+                warm_up: Duration::ZERO,
+                cool_down: Duration::ZERO,
+                iterations: None,
+                drain: Duration::ZERO,
+            };
+            for stage in load.stages_after(Duration::from_millis(passed_ms)) {
+                prop_assert_eq!(stage.ramp.subsec_nanos() + stage.hold.subsec_nanos(), 0);
+            }
+        }
+    }
+}

@@ -72,12 +72,12 @@ fn unrecorded(source: &Source<'_>) -> Option<String> {
     let sent = run.intervals.iter().map(|second| second.ledger.sent);
     let before = std::iter::once(0).chain(sent.clone());
     let busiest = sent.zip(before).map(|(now, before)| now.saturating_sub(before)).max()?;
+    let times = if kills == 1 { "once".to_owned() } else { format!("{kills} times") };
     (kills > 0).then(|| {
         format!(
-            "gander was killed {}. {} in flight at the last record before count as made, and what they \
+            "gander was killed {times}. {} in flight at the last record before count as made, and what they \
              used of tokens is not known. What was sent from there to the kill, a second at most, is \
              not known and not counted: no second of the run sent more than {}.",
-            format::counted(kills as u64, "time", "times"),
             format::counted(run.ledger().lost, "request", "requests"),
             format::counted(busiest, "request", "requests"),
         )

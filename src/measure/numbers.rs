@@ -41,13 +41,12 @@ impl Numbers {
 
     /// How many numbers from `from` on are not in it, and are below one of it that is below `to`.
     pub fn holes(&self, from: u64, to: u64) -> u64 {
-        let inside = self.ranges.range(from..to);
-        let end = inside.clone().next_back().map_or(from, |(_, &end)| end.min(to));
-        let first = self.missing_from(from);
-        let held: u64 = inside.map(|(&begin, &end)| end.min(to) - begin).sum();
-        // A range that begins before `from` is held up to where the first is missing.
-        let held = held + if self.ranges.contains_key(&from) { 0 } else { first - from };
-        end.max(first).saturating_sub(from).saturating_sub(held)
+        let (mut at, mut holes) = (self.missing_from(from), 0);
+        while let Some((&begin, &end)) = self.ranges.range(at..to.max(at)).next() {
+            holes += begin - at;
+            at = end;
+        }
+        holes
     }
 
     /// How many there are.

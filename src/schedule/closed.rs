@@ -110,12 +110,16 @@ impl ClosedLoad {
             return self.stages.clone();
         }
         let mut ahead = Vec::new();
-        let mut begin = Duration::ZERO;
+        let (mut begin, mut before) = (Duration::ZERO, None);
         for stage in &self.stages {
             let (ramped, over) = (begin + stage.ramp, begin + stage.ramp + stage.hold);
             let now = Stage { users: stage.users, ramp: Duration::ZERO, hold: Duration::ZERO };
             match () {
-                () if begin >= passed => ahead.push(*stage),
+                () if begin >= passed => {
+                    // It begins at this very moment, with the users of the one before.
+                    ahead.extend(before.filter(|_| ahead.is_empty()));
+                    ahead.push(*stage);
+                }
                 () if ramped > passed => {
                     let users = self.users_at(passed);
                     ahead.extend((users > 0).then_some(Stage { users, ..now }));
@@ -126,7 +130,7 @@ impl ClosedLoad {
                 }
                 () => {}
             }
-            begin = over;
+            (begin, before) = (over, Some(now));
         }
         if ahead.is_empty() {
             let last = self.stages.last().map(|stage| Stage { ramp: Duration::ZERO, ..*stage });

@@ -191,7 +191,11 @@ fn stages_of_users_go_on_where_they_were() {
     let scenario = gander.scenario(&asking(10_000, ""));
     let arguments =
         format!("{scenario} --stages 2u:3s,6u:4s/2s,3u:3s {}", besides(&gander, &service.url));
-    let ended = killed(&gander, &service, &arguments, 500, 1);
+    let mut started = Started::new(soak(&arguments, &[]));
+    started.until("the second stage", || gander.intervals() >= 6);
+    started.signal("KILL");
+    assert_eq!(started.ended_within(Duration::from_secs(60)).code, 137);
+    let ended = gander::finished(resume(&gander));
     let summary = ended.summary();
     assert_eq!(summary["stop"], "duration");
     ended.assert_passed_or_crowded();
@@ -200,8 +204,8 @@ fn stages_of_users_go_on_where_they_were() {
         let second = run.intervals.iter().find(|second| second.end.as_secs_f64() > at).unwrap();
         second.users
     };
-    // In the middle of the second and of the third stage; the one of three starts with the last users.
-    assert_eq!((users(7.5), run.intervals.iter().map(|second| second.users).max()), (6, Some(6)));
+    // Before the kill, after it, and at the end of the last stage.
+    assert_eq!([2.0, 7.5, 10.5].map(users), [2, 6, 3]);
     assert_eq!(run.done().ranges(), 1, "no row is left out: {:?}", run.done());
     assert_eq!(run.done().count(), summary["ledger"]["iterations_ok"]);
 }

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::gander::store::journal;
 use gander::{Finished, Gander, Started, one_at_a_time};
 
 /// A service that notes which rows it was asked for. Its threads end with the connections.
@@ -74,44 +75,57 @@ fn soak(arguments: &str, more: &[&str]) -> Command {
 
 /// The scenario and the command line of a soak of `rows` rows, each a number.
 fn of_rows(gander: &Gander, rows: usize, users: usize, url: &str) -> String {
+    let scenario = gander.scenario(&asking(rows, ""));
+    format!("{scenario} --rows {rows} --users {users} {}", besides(gander, url))
+}
+
+/// A scenario of `rows` rows, each a number that the service is told after `before`.
+fn asking(rows: usize, before: &str) -> String {
     let numbers: Vec<String> = (0..rows).map(|row| row.to_string()).collect();
-    let scenario = gander.scenario(&format!(
+    format!(
         "rows = \"number\"\n[data]\nnumber = [{}]\n[[step]]\nname = \"ask\"\npost = \"/ask\"\n\
-         body = \"{{{{ number }}}}\"\n",
+         body = \"{before}{{{{ number }}}}\"\n",
         numbers.join(", ")
-    ));
+    )
+}
+
+/// Arguments of every soak.
+fn besides(gander: &Gander, url: &str) -> String {
     let reports = gander.reports();
     let reports = shell_words::quote(reports.to_str().unwrap()).into_owned();
-    format!(
-        "{scenario} --rows {rows} --users {users} --target {url} --settle 100ms --reports {reports}"
-    )
+    format!("--target {url} --settle 100ms --reports {reports}")
 }
 
 fn resume(gander: &Gander) -> Command {
     soak("", &["--resume", gander.run_folder().to_str().unwrap()])
 }
 
-/// Kills a soak of `rows` rows `kills` times, at whatever it does then, and lets it end.
-fn killed(rows: usize, users: usize, kills: usize) {
-    let _alone = one_at_a_time();
-    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(5)));
-    let command = soak(&of_rows(&gander, rows, users, &service.url), &[]);
-    let mut started = Started::new(command);
+/// Kills a soak of about `rows` rows `kills` times, at whatever it does then, and lets it end.
+fn killed(gander: &Gander, service: &Rows, arguments: &str, rows: usize, kills: usize) -> Finished {
+    let mut started = Started::new(soak(arguments, &[]));
     let mut kill_after = 0;
     for kill in 1..=kills {
         // A different moment each time, in and between the seconds.
         kill_after += rows / (kills + 1) + kill * 7 % 13;
-        let is_due = || service.seen().len() >= kill_after.min(rows - users);
+        let is_due = || service.seen().len() >= kill_after;
         started.until("the moment of the kill", || gander.intervals() >= kill && is_due());
         started.signal("KILL");
         assert_eq!(started.ended_within(Duration::from_secs(60)).code, 137);
-        started = Started::new(resume(&gander));
+        started = Started::new(resume(gander));
     }
     let ended = started.ended_within(Duration::from_secs(300));
     let summary = ended.summary();
-    assert_eq!(summary["rows"]["ok"], rows, "{}\n{}", summary["rows"], ended.stderr);
-    assert_eq!(summary["resumed"].as_array().unwrap().len(), kills);
+    let resumed = summary["resumed"].as_array().unwrap();
+    assert_eq!(resumed.len(), kills, "{}", ended.stderr);
+    assert!(resumed.iter().all(|part| part["killed"] == true), "{resumed:?}");
     assert_eq!(summary["ledger"]["balances"], true);
+    ended
+}
+
+/// All of `rows` rows were done, and counted once.
+fn all_done(ended: &Finished, service: &Rows, rows: usize) {
+    let summary = ended.summary();
+    assert_eq!(summary["rows"]["ok"], rows, "{}\n{}", summary["rows"], ended.stderr);
     assert_eq!(summary["ledger"]["iterations_ok"], rows);
     assert_eq!(summary["stop"], "iterations");
     ended.assert_passed_or_crowded();
@@ -125,14 +139,141 @@ fn killed(rows: usize, users: usize, kills: usize) {
 
 #[test]
 fn rows_are_done_exactly_once_although_gander_is_killed() {
-    killed(1200, 4, 2);
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(5)));
+    let ended = killed(&gander, &service, &of_rows(&gander, 3000, 4, &service.url), 3000, 2);
+    all_done(&ended, &service, 3000);
+}
+
+#[test]
+fn arrivals_are_done_exactly_once_although_gander_is_killed() {
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(30)));
+    let scenario = gander.scenario(&asking(900, ""));
+    let arguments = format!(
+        "{scenario} --rate 200 --arrivals poisson --rows 900 {}",
+        besides(&gander, &service.url)
+    );
+    let ended = killed(&gander, &service, &arguments, 900, 2);
+    all_done(&ended, &service, 900);
+    assert_eq!(ended.summary()["ledger"]["iterations_dropped"], 0);
+}
+
+#[test]
+fn recorded_arrivals_go_on_and_those_of_another_file_do_not() {
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(5)));
+    let file = gander.path("arrivals.txt");
+    let every = |ms: u32| (0..500).map(|n| format!("{}\n", f64::from(n * ms) / 1e3)).collect();
+    let (written, other): (String, String) = (every(7), every(8));
+    std::fs::write(&file, &written).unwrap();
+    let arguments = format!(
+        "{} --arrivals-file {} {}",
+        gander.scenario(&asking(500, "")),
+        shell_words::quote(file.to_str().unwrap()),
+        besides(&gander, &service.url)
+    );
+    let mut started = Started::new(soak(&arguments, &[]));
+    started.until("rows", || gander.intervals() >= 2 && service.seen().len() > 200);
+    started.signal("KILL");
+    assert_eq!(started.ended_within(Duration::from_secs(60)).code, 137);
+    std::fs::write(&file, other).unwrap();
+    refused(&gander, resume(&gander), "recorded arrivals have changed since");
+    std::fs::write(&file, written).unwrap();
+    all_done(&gander::finished(resume(&gander)), &service, 500);
+}
+
+/// Without its users the run would not be valid: each second is held against the plan.
+#[test]
+fn stages_of_users_go_on_where_they_were() {
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(10)));
+    let scenario = gander.scenario(&asking(10_000, ""));
+    let arguments =
+        format!("{scenario} --stages 2u:3s,6u:4s/2s,3u:3s {}", besides(&gander, &service.url));
+    let mut started = Started::new(soak(&arguments, &[]));
+    started.until("the second stage", || gander.intervals() >= 6);
+    started.signal("KILL");
+    assert_eq!(started.ended_within(Duration::from_secs(60)).code, 137);
+    let ended = gander::finished(resume(&gander));
+    let summary = ended.summary();
+    assert_eq!(summary["stop"], "duration");
+    ended.assert_passed_or_crowded();
+    let run = journal::read(&gander.run_folder()).unwrap();
+    let users = |at: f64| {
+        let second = run.intervals.iter().find(|second| second.end.as_secs_f64() > at).unwrap();
+        second.users
+    };
+    // Before the kill, after it, and at the end of the last stage.
+    assert_eq!([2.0, 7.5, 10.5].map(users), [2, 6, 3]);
+    assert_eq!(run.done().ranges(), 1, "no row is left out: {:?}", run.done());
+    assert_eq!(run.done().count(), summary["ledger"]["iterations_ok"]);
+}
+
+/// What no record holds, the target was asked for besides: no more than that.
+#[test]
+fn a_budget_counts_what_the_records_show_was_spent() {
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(5)));
+    let scenario = gander.scenario(&asking(5_000, ""));
+    let arguments = format!(
+        "{scenario} --duration 60s --users 4 --max-requests 2500 {}",
+        besides(&gander, &service.url)
+    );
+    let mut started = Started::new(soak(&arguments, &[]));
+    started.until("rows", || gander.intervals() >= 2 && service.seen().len() > 300);
+    started.signal("KILL");
+    assert_eq!(started.ended_within(Duration::from_secs(60)).code, 137);
+    let recorded = journal::read(&gander.run_folder()).unwrap().ledger().sent;
+    let asked = || service.seen().values().sum::<u64>();
+    let unrecorded = asked() + 4 - recorded.min(asked());
+    let ended = gander::finished(resume(&gander));
+    let summary = ended.summary();
+    assert_eq!(summary["stop"], "budget", "{}", ended.stderr);
+    assert_eq!(summary["ledger"]["sent"], 2500);
+    assert!((2500..=2500 + unrecorded).contains(&(asked() + 4)), "{} of {unrecorded}", asked());
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    assert!(report.contains("is not known and not counted"), "{report}");
+    refused(&gander, resume(&gander), "ended as planned");
+}
+
+#[test]
+fn rows_of_several_scenarios_are_each_done_exactly_once() {
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(20)));
+    let [first, second] = ["first", "second"].map(|name| {
+        let path = gander.path(&format!("{name}.toml"));
+        std::fs::write(&path, asking(2_000, &format!("{name} "))).unwrap();
+        shell_words::quote(path.to_str().unwrap()).into_owned()
+    });
+    for load in ["--users 8", "--rate 300"] {
+        for folder in gander.run_folders() {
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+        service.seen.lock().unwrap().clear();
+        let arguments = format!(
+            "{first}@3 {second} --iterations 1200 {load} {}",
+            besides(&gander, &service.url)
+        );
+        let ended = killed(&gander, &service, &arguments, 1200, 2);
+        assert_eq!(ended.summary()["ledger"]["iterations_ok"], 1200, "{}", ended.stderr);
+        let done = journal::read(&gander.run_folder()).unwrap().done();
+        assert_eq!((done.count(), done.ranges()), (1200, 2), "none is left out: {done:?}");
+        let seen = service.seen();
+        let of = |name: &str| seen.keys().filter(|row| row.starts_with(name)).count();
+        assert!(of("first") > of("second") && of("second") > 100, "{load}");
+        assert!(seen.len() >= 1200);
+    }
 }
 
 /// Takes half a minute.
 #[test]
 #[ignore = "a campaign: half a minute"]
 fn rows_are_done_exactly_once_although_gander_is_killed_ten_times() {
-    killed(6000, 4, 10);
+    let _alone = one_at_a_time();
+    let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(5)));
+    let ended = killed(&gander, &service, &of_rows(&gander, 6000, 4, &service.url), 6000, 10);
+    all_done(&ended, &service, 6000);
 }
 
 fn refused(gander: &Gander, command: Command, expected: &str) {
@@ -148,7 +289,7 @@ fn refused(gander: &Gander, command: Command, expected: &str) {
 fn an_interrupted_soak_goes_on_and_a_changed_or_whole_one_does_not() {
     let _alone = one_at_a_time();
     let (gander, service) = (Gander::new(), Rows::that_take(Duration::from_millis(10)));
-    let arguments = of_rows(&gander, 700, 4, &service.url);
+    let arguments = of_rows(&gander, 2000, 4, &service.url);
     let mut started = Started::new(soak(&arguments, &[]));
     started.until("rows", || gander.intervals() >= 2 && service.seen().len() > 50);
     started.signal("INT");
@@ -169,9 +310,9 @@ fn an_interrupted_soak_goes_on_and_a_changed_or_whole_one_does_not() {
     journal.unwrap().write_all(b"0badf00d {\"entry\":\"inter").unwrap();
     let ended = gander::finished(resume(&gander));
     let summary = ended.summary();
-    assert_eq!(summary["rows"]["ok"], 700, "{}", ended.stderr);
+    assert_eq!(summary["rows"]["ok"], 2000, "{}", ended.stderr);
     ended.assert_passed_or_crowded();
-    assert_eq!(service.seen().len(), 700);
+    assert_eq!(service.seen().len(), 2000);
     refused(&gander, resume(&gander), "ended as planned");
 }
 

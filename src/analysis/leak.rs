@@ -8,7 +8,9 @@
 //! - the second half grows at least half as fast as the first: a cache that fills up does not.
 //!
 //! There is no leak where the upper end of the interval is below what matters, or where this holds
-//! for the second half, after the growth of the first. Everything else is too early to say.
+//! for the second half, after the growth of the first, or for the floor: the least values of 8 equal
+//! parts, which stay where they are while a garbage collector's teeth come and go, and which a leak
+//! lifts. Everything else is too early to say.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,8 @@ const BURN_IN: f64 = 0.25;
 const BINS: usize = 40;
 /// Fewer bins than this cannot be told from an accident.
 const FEWEST_BINS: usize = 8;
+/// Parts of which each gives its least value to the floor: a tooth must be shorter than one.
+const FLOOR_PARTS: usize = 8;
 /// The deviate of a two-sided 99% test.
 const Z_99: f64 = 2.58;
 /// From this length on, the thresholds are what matters; shorter runs can be sure of gross growth
@@ -149,6 +153,10 @@ pub struct Growth {
     pub halves: [f64; 2],
     /// Upper end of the interval of the second half's slope, in units a second.
     pub second_half_at_most: f64,
+    /// Upper end of the interval of the floor's slope, in units a second; `None` where there are looks
+    /// in too few parts.
+    #[serde(default)]
+    pub floor_at_most: Option<f64>,
     /// From the first tenth of the bins to the last tenth, in units.
     pub grown: f64,
     /// The slowest steady growth, in units a second, that a run of this length and noise would
@@ -164,7 +172,7 @@ impl Growth {
         let (start, end) = (series.first()?.0, series.last()?.0);
         let seconds = end - start;
         let from = start + seconds * BURN_IN;
-        let bins = binned(series.iter().filter(|(at, _)| *at >= from), from, end);
+        let bins = binned(series.iter().filter(|(at, _)| *at >= from), from, end, BINS, median);
         if bins.len() < FEWEST_BINS {
             return None;
         }
@@ -181,6 +189,7 @@ impl Growth {
             deviate: mann_kendall(&values),
             halves: [first.slope, second.slope],
             second_half_at_most: second.interval.high,
+            floor_at_most: floor_at_most(series.iter().filter(|(at, _)| *at >= from), from, end),
             grown: median(&values[values.len() - tenth..])? - median(&values[..tenth])?,
             detectable: resource.threshold(seconds, speed) + half_width,
         })
@@ -210,6 +219,9 @@ impl Growth {
         if would_show && self.second_half_at_most <= matters {
             return (Leakage::NoLeak, "It grew, and then stopped: a plateau.");
         }
+        if would_show && self.floor_at_most.is_some_and(|most| most <= matters) {
+            return (Leakage::NoLeak, "It comes and goes, and always falls back as far.");
+        }
         if grows {
             return (
                 Leakage::TooEarly,
@@ -223,22 +235,36 @@ impl Growth {
     }
 }
 
-/// The medians of equal bins from `from` to `end`, each at the middle of its bin; no bin where there
-/// are no values.
+/// What `count` equal bins from `from` to `end` come to, each at the middle of its bin; no bin where
+/// there are no values.
 fn binned<'a>(
     series: impl Iterator<Item = &'a (f64, f64)>,
     from: f64,
     end: f64,
+    count: usize,
+    of: impl Fn(&[f64]) -> Option<f64>,
 ) -> Vec<(f64, f64)> {
-    let mut bins = vec![Vec::new(); BINS];
-    let width = (end - from) / BINS as f64;
+    let mut bins = vec![Vec::new(); count];
+    let width = (end - from) / count as f64;
     for (at, value) in series {
         let index = ((at - from) / width) as usize;
-        bins[index.min(BINS - 1)].push(*value);
+        bins[index.min(count - 1)].push(*value);
     }
     let middle = |index: usize| from + (index as f64 + 0.5) * width;
     let filled = bins.iter().enumerate();
-    filled.filter_map(|(index, values)| Some((middle(index), median(values)?))).collect()
+    filled.filter_map(|(index, values)| Some((middle(index), of(values)?))).collect()
+}
+
+/// Upper end of the 95% interval of the floor's slope.
+fn floor_at_most<'a>(
+    series: impl Iterator<Item = &'a (f64, f64)>,
+    from: f64,
+    end: f64,
+) -> Option<f64> {
+    let least = |values: &[f64]| values.iter().copied().reduce(f64::min);
+    let floor = binned(series, from, end, FLOOR_PARTS, least);
+    let slope = theil_sen(&floor, Z_95).filter(|_| floor.len() == FLOOR_PARTS)?;
+    Some(slope.interval.high)
 }
 
 /// The verdict on each resource of the target of `run`.

@@ -192,7 +192,11 @@ fn other_arrivals(run: &Run, summary: &Summary) -> Option<String> {
     let began = Duration::from_nanos(summary.window.start.0).saturating_sub(load.warm_up);
     let last = run.intervals.iter().rfind(|second| second.end <= summary.window.end)?;
     let at = Duration::from_nanos(last.end.0).saturating_sub(began);
-    let delivered = last.ledger.iterations_started + last.ledger.iterations_dropped;
+    // What was cut off by a kill or an interruption was begun a second time.
+    let again = last.ledger.iterations_lost
+        + last_before_going_on(run).map_or(0, |before| before.ledger.iterations_cancelled);
+    let begun = last.ledger.iterations_started - again.min(last.ledger.iterations_started);
+    let delivered = begun + last.ledger.iterations_dropped;
     let planned = |at| load.due_before(at, run.start.plan.seed);
     let fewest = *planned(at.saturating_sub(LATE)).start() as f64 * (1.0 - OTHER_RATE) - 1.0;
     let most = *planned(at + LATE).end() as f64 * (1.0 + OTHER_RATE) + 1.0;
@@ -208,15 +212,18 @@ fn other_arrivals(run: &Run, summary: &Summary) -> Option<String> {
     })
 }
 
+/// The last second before the run went on for the last time; `None` where it never did.
+fn last_before_going_on(run: &Run) -> Option<&StoredInterval> {
+    let part = run.resumed.last()?;
+    run.intervals.iter().rfind(|second| second.end <= part.at)
+}
+
 /// What the end of the run cut off would have been the slowest.
 fn cut_off(run: &Run, summary: &Summary) -> Option<String> {
     let cut = summary.total.outcomes.get(&Outcome::Cancelled).copied().unwrap_or(0);
     // What an interruption cut off was done again when the run went on.
-    let before = run.resumed.last().and_then(|part| {
-        let last = run.intervals.iter().rfind(|second| second.end <= part.at)?;
-        Some(last.ledger.ended_in(Outcome::Cancelled))
-    });
-    let cut = cut.saturating_sub(before.unwrap_or(0));
+    let before = last_before_going_on(run);
+    let cut = cut.saturating_sub(before.map_or(0, |last| last.ledger.ended_in(Outcome::Cancelled)));
     let by_itself = run.end.as_ref()?.stop.is_planned();
     (by_itself && cut > 0).then(|| {
         format!(

@@ -154,11 +154,6 @@ impl LoadArgs {
         is_timed || load.rows.is_some() || load.iterations.is_some() || load.open.ends_by_itself()
     }
 
-    /// Whether several scenarios run at once.
-    pub(super) fn name_several(&self) -> bool {
-        self.scenarios.are_several()
-    }
-
     fn scenario(&self) -> Result<Scenario, Error> {
         let has_target = self.target.is_given();
         self.scenarios.load(&self.budget, has_target)

@@ -62,11 +62,6 @@ impl SoakArgs {
         let Ok(Cli { command: Command::Soak(arguments) }) = Cli::try_parse_from(&recorded) else {
             return Err(cannot("is not understood by this gander"));
         };
-        if arguments.load.name_several() {
-            return Err(cannot(
-                "names several scenarios, whose iterations are no rows of one kind",
-            ));
-        }
         let plan = arguments.plan(recorded)?;
         commands::soak::resume(plan, RunFolder::open(folder), output)
     }

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use crate::error::{Error, Exit};
 use crate::plan::{Plan, PlanRecord, Purpose};
-use crate::scenario::model::Budget;
-use crate::schedule::{LoadModel, show_duration};
+use crate::schedule::show_duration;
 use crate::store::folder::RunFolder;
 use crate::store::journal;
 
@@ -43,25 +42,14 @@ pub fn command_line(folder: &Path) -> Result<Vec<String>, Error> {
             ),
         ));
     }
-    if matches!(plan.load, LoadModel::Open(_)) {
-        return Err(cannot(folder, "its load is open: arrivals that are past cannot come again"));
-    }
-    if let LoadModel::Closed(load) = &plan.load
-        && load.stages.len() > 1
-    {
-        return Err(cannot(folder, "its load has several stages, and users of one may be missed"));
-    }
-    if plan.budget != Budget::default() {
-        let why = "it has a budget, and what the kill cut off of it is not known";
-        return Err(cannot(folder, why));
-    }
     if plan.command_line.iter().any(|word| word.contains("***")) {
         let why = "its command line holds a password or a key, which is not kept: give such values \
                    by environment variables, and begin anew";
         return Err(cannot(folder, why));
     }
-    if run.intervals.iter().any(|interval| interval.done.is_none()) {
-        return Err(cannot(folder, "an earlier gander made it, which did not record what is done"));
+    if !run.knows_what_is_done() {
+        let why = "an earlier gander made it, which did not record what is done: begin anew";
+        return Err(cannot(folder, why));
     }
     Ok(plan.command_line.clone())
 }
@@ -77,7 +65,7 @@ fn cannot(folder: &Path, why: &str) -> Error {
 /// That today's scenario is another one, besides what keeps any run from being made.
 pub fn resume(plan: Plan, folder: RunFolder, output: Output) -> Result<Exit, Error> {
     let run = journal::read(folder.path())?;
-    let today = plan.record(run.start.plan.target.clone());
+    let today = as_saved(&plan.record(run.start.plan.target.clone()))?;
     if let Some(difference) = difference(&run.start.plan, &today) {
         return Err(cannot(
             folder.path(),
@@ -92,6 +80,13 @@ pub fn resume(plan: Plan, folder: RunFolder, output: Output) -> Result<Exit, Err
     bench.go_on(plan, &folder, &output)?;
     bench.take_down();
     report::finish(&folder, &output)
+}
+
+/// A plan as a journal holds it: of recorded arrivals it knows only how many each second has, and
+/// numbers with a fraction have been through their text.
+fn as_saved(plan: &PlanRecord) -> Result<PlanRecord, Error> {
+    let read_back = serde_json::to_string(plan).and_then(|text| serde_json::from_str(&text));
+    read_back.map_err(|error| Error::storage("cannot compare the plans")(error.into()))
 }
 
 /// What of the work differs between the record of a run and what its command line means today.
@@ -122,7 +117,14 @@ fn difference(then: &PlanRecord, now: &PlanRecord) -> Option<String> {
         }
     };
     if then.load != now.load {
-        return Some(format!("its load was {}, and is {} now", load(then), load(now)));
+        let (was, is) = (load(then), load(now));
+        return Some(match was == is {
+            true => "its rates, stages or recorded arrivals have changed since".to_owned(),
+            false => format!("its load was {was}, and is {is} now"),
+        });
+    }
+    if then.budget != now.budget {
+        return Some("its budget has changed since".to_owned());
     }
     (then.seed != now.seed).then(|| format!("its seed was {}, and is {} now", then.seed, now.seed))
 }

@@ -19,7 +19,7 @@ use crate::flow::{Context, Session};
 use crate::measure::recorder::ActiveUser;
 use crate::measure::sample::Offset;
 use crate::plan::{Ending, Stop};
-use crate::schedule::ClosedLoad;
+use crate::schedule::{ClosedLoad, Stage};
 
 use super::end::{Goal, wind_down};
 use super::quiet::QuietStdout;
@@ -40,11 +40,41 @@ struct Crew {
     /// When the first user started: the run's windows are counted from here.
     began: OnceLock<Offset>,
     next_user: AtomicU32,
-    /// Iterations that may still be begun.
-    permits: AtomicU64,
+    permits: Permits,
     goal: Goal,
     /// Nothing is in flight any more: users without work may leave.
     released: CancellationToken,
+}
+
+/// Iterations that may still be begun.
+#[derive(Debug)]
+struct Permits {
+    /// By whichever user.
+    any: AtomicU64,
+    /// By users of each scope: what an earlier part of the run left unfinished. Kept apart, or users of
+    /// one scenario could use up what is left, and a row of another would stay undone for ever.
+    again: Vec<AtomicU64>,
+}
+
+impl Permits {
+    /// Permits for so many iterations, of which each scope must do some.
+    fn new(iterations: Option<u64>, unfinished: Vec<u64>) -> Permits {
+        let reserved: u64 = unfinished.iter().sum();
+        let any = iterations.map_or(u64::MAX, |iterations| iterations.saturating_sub(reserved));
+        Permits {
+            any: AtomicU64::new(any),
+            again: unfinished.into_iter().map(AtomicU64::new).collect(),
+        }
+    }
+
+    /// Takes one for a user of `scope`; says whether there was one.
+    fn take(&self, scope: u16) -> bool {
+        let one = |left: &AtomicU64| {
+            let less = |left: u64| left.checked_sub(1);
+            left.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok()
+        };
+        self.again.get(usize::from(scope)).is_some_and(one) || one(&self.any)
+    }
 }
 
 /// Runs `load` with Goose users until its time is over, its iterations are done, or an interrupt.
@@ -53,14 +83,9 @@ pub async fn run(
     load: ClosedLoad,
     interrupts: &mut mpsc::Receiver<Ending>,
 ) -> Result<Ending, Error> {
-    let done = context.earlier.as_ref().map_or(0, |earlier| earlier.done.count());
-    let iterations = load.iterations.map(|iterations| iterations.saturating_sub(done));
+    let iterations = context.left_of(load.iterations);
     let (goal, mut ended) = Goal::new(iterations);
-    if iterations == Some(0) {
-        // Killed after its last iteration, and before it could say so.
-        goal.end(Stop::Iterations);
-    }
-    let permits = AtomicU64::new(iterations.unwrap_or(u64::MAX));
+    let permits = Permits::new(iterations, context.feeder.unfinished());
     let crew = Arc::new(Crew {
         context: Arc::clone(&context),
         load,
@@ -70,6 +95,10 @@ pub async fn run(
         goal,
         released: CancellationToken::new(),
     });
+    if let Some(began) = context.earlier.as_ref().and_then(|earlier| earlier.began) {
+        // Its time goes on, though nothing may be left for its users to do.
+        crew.began.get_or_init(|| crew.begin(began));
+    }
     let attack = attack(&crew).map_err(goose_failed)?;
     // It stays triggered from one run of this process to the next.
     goose::reset_killswitch();
@@ -112,13 +141,14 @@ fn ended_by_itself<T>(result: Result<Result<T, GooseError>, tokio::task::JoinErr
 /// The Goose attack of a run: a Goose scenario for each kind of user.
 fn attack(crew: &Arc<Crew>) -> Result<GooseAttack, GooseError> {
     let context = &crew.context;
+    let load = crew.ahead();
     // Goose asks for a host and for a client for each user; neither is ever used.
     let client = goose::client::GooseClientBuilder::new().without_cookies();
-    let mut attack = *GooseAttack::initialize_with_config(configuration(&crew.load))?
+    let mut attack = *GooseAttack::initialize_with_config(configuration(&load))?
         .set_client_builder_without_cookies(client)?
         .set_default(GooseDefault::Host, "http://127.0.0.1")?;
-    if crew.load.stages.len() > 1 {
-        attack = *attack.set_default(GooseDefault::TestPlan, stages(&crew.load).as_str())?;
+    if load.len() > 1 {
+        attack = *attack.set_default(GooseDefault::TestPlan, stages(&load).as_str())?;
     }
     for (kind, user) in context.plan.scenario.users.iter().enumerate() {
         let scenario = Scenario::new(&user.name)
@@ -130,7 +160,7 @@ fn attack(crew: &Arc<Crew>) -> Result<GooseAttack, GooseError> {
 }
 
 #[allow(clippy::field_reassign_with_default, reason = "private fields: no struct expression")]
-fn configuration(load: &ClosedLoad) -> GooseConfiguration {
+fn configuration(stages: &[Stage]) -> GooseConfiguration {
     let mut configuration = GooseConfiguration::default();
     configuration.quiet = 3;
     configuration.no_metrics = true;
@@ -138,7 +168,7 @@ fn configuration(load: &ClosedLoad) -> GooseConfiguration {
     configuration.no_error_summary = true;
     configuration.no_telnet = true;
     configuration.no_websocket = true;
-    if let [only] = load.stages.as_slice() {
+    if let [only] = stages {
         let ramp = only.ramp.as_secs_f64();
         let rate = if ramp > 0.0 { f64::from(only.users) / ramp } else { AT_ONCE };
         // Refused together with a plan of several stages, where it has no meaning.
@@ -151,11 +181,11 @@ fn configuration(load: &ClosedLoad) -> GooseConfiguration {
 
 /// Several stages as a Goose test plan, whose times are whole seconds. The last one is held for
 /// longer than any run lasts: when the run ends is for our clock to say.
-fn stages(load: &ClosedLoad) -> String {
+fn stages(stages: &[Stage]) -> String {
     const HELD: &str = "87600h";
     let mut steps = Vec::new();
     let mut users = 0;
-    for stage in &load.stages {
+    for stage in stages {
         // Goose never leaves a step that keeps its users for no time at all.
         if stage.users != users || !stage.ramp.is_zero() {
             steps.push(format!("{},{}s", stage.users, stage.ramp.as_secs()));
@@ -216,7 +246,7 @@ impl Crew {
     /// A new user; the first one sets the run's windows.
     fn admit(self: &Arc<Self>, kind: usize) -> Member {
         let context = &self.context;
-        self.began.get_or_init(|| self.begin());
+        self.began.get_or_init(|| self.begin(context.clock.now()));
         let user = self.next_user.fetch_add(1, Ordering::Relaxed);
         Member {
             session: Session::new(Arc::clone(context), user, kind),
@@ -225,13 +255,18 @@ impl Crew {
         }
     }
 
-    /// Starts the run's time, and has it ended when that is over.
-    fn begin(self: &Arc<Self>) -> Offset {
-        let Context { clock, recorder, halt, earlier, .. } = &*self.context;
-        let now = earlier.as_ref().and_then(|part| part.began).unwrap_or_else(|| clock.now());
-        let end = now + self.load.duration();
-        let measured_end = now + self.load.duration().saturating_sub(self.load.cool_down);
-        recorder.window().open(now + self.load.warm_up, measured_end);
+    /// The stages that lie ahead: all of them, but in a run that goes on.
+    fn ahead(&self) -> Vec<Stage> {
+        let passed = self.began.get().map(|began| self.context.clock.now().since(*began));
+        self.load.stages_after(passed.unwrap_or_default())
+    }
+
+    /// The run's time began at `began`; has it ended when that is over.
+    fn begin(self: &Arc<Self>, began: Offset) -> Offset {
+        let Context { clock, recorder, halt, .. } = &*self.context;
+        let end = began + self.load.duration();
+        let measured_end = began + self.load.duration().saturating_sub(self.load.cool_down);
+        recorder.window().open(began + self.load.warm_up, measured_end);
         halt.end_at(end);
         let (crew, finish, end) = (Arc::clone(self), halt.finish.clone(), clock.instant(end));
         tokio::spawn(async move {
@@ -240,13 +275,13 @@ impl Crew {
                 () = finish.cancelled() => {}
             }
         });
-        now
+        began
     }
 
     /// One iteration and the think time after it, or idling where the run is over.
     async fn iterate(&self, member: &mut Member) {
         let Context { clock, halt, .. } = &*self.context;
-        if halt.is_finishing(clock.now()) || !self.take_permit() {
+        if halt.is_finishing(clock.now()) || !self.permits.take(member.session.scope()) {
             self.released.cancelled().await;
             tokio::time::sleep(IDLE).await;
             return;
@@ -263,12 +298,5 @@ impl Crew {
                 () = halt.finish.cancelled() => {}
             }
         }
-    }
-
-    fn take_permit(&self) -> bool {
-        let taken = self
-            .permits
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
-        taken.is_ok()
     }
 }

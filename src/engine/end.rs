@@ -29,7 +29,12 @@ impl Goal {
     pub fn new(iterations: Option<u64>) -> (Goal, mpsc::Receiver<Ending>) {
         let (ends, ended) = mpsc::channel(8);
         let unfinished = AtomicU64::new(iterations.unwrap_or(u64::MAX));
-        (Goal { ends, unfinished }, ended)
+        let goal = Goal { ends, unfinished };
+        if iterations == Some(0) {
+            // Killed after its last iteration, and before it could say so.
+            goal.end(Stop::Iterations);
+        }
+        (goal, ended)
     }
 
     /// Ends the run.

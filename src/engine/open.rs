@@ -1,5 +1,6 @@
 //! The open model: iterations start when they are due, whether earlier ones have ended or not.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,9 +10,10 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
-use crate::flow::{Context, Session};
+use crate::flow::{Arrival, Context, Session};
 use crate::measure::sample::Offset;
 use crate::plan::{Ending, Stop};
+use crate::scenario::IterationPlace;
 use crate::scenario::random::{Purpose, stream, weighted};
 use crate::schedule::OpenLoad;
 
@@ -36,13 +38,23 @@ struct Floor {
     full: String,
 }
 
+/// The two moments from which arrivals are counted; one and the same, but for a run that goes on.
+#[derive(Debug, Clone, Copy)]
+struct Begin {
+    /// When the schedule began.
+    run: Offset,
+    /// When this part of the run did. What was due before and is not done is due now: the clock of the
+    /// run stood still while gander was away, so that this is what was in flight when it was killed.
+    part: Offset,
+}
+
 /// Runs `load` until its time is over, its iterations are done, or an interrupt.
 pub async fn run(
     context: Arc<Context>,
     load: OpenLoad,
     interrupts: &mut mpsc::Receiver<Ending>,
 ) -> Result<Ending, Error> {
-    let (goal, mut ended) = Goal::new(load.iterations);
+    let (goal, mut ended) = Goal::new(context.left_of(load.iterations));
     let alarm = Alarm::new(context.clock)
         .map_err(|error| Error::CannotRun(format!("the system gives no timer: {error}")))?;
     let floor = Arc::new(Floor {
@@ -53,10 +65,10 @@ pub async fn run(
         goal,
         running: TaskTracker::new(),
     });
-    let began = floor.begin();
+    let begin = floor.begin();
     let pacing = Arc::clone(&floor);
     floor.running.spawn(async move {
-        match AssertUnwindSafe(pacing.pace(alarm, began)).catch_unwind().await {
+        match AssertUnwindSafe(pacing.pace(alarm, begin)).catch_unwind().await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 let reason = format!("the timer of arrivals failed: {error}");
@@ -78,26 +90,26 @@ pub async fn run(
 }
 
 impl Floor {
-    /// Starts the run's time.
-    fn begin(&self) -> Offset {
-        let (now, load) = (self.context.clock.now(), &self.load);
-        let measured_end = now + load.duration.saturating_sub(load.cool_down);
-        self.context.recorder.window().open(now + load.warm_up, measured_end);
-        now
+    /// Starts the run's time, or goes on with it.
+    fn begin(&self) -> Begin {
+        let (part, load) = (self.context.clock.now(), &self.load);
+        let run = self.context.earlier.as_ref().and_then(|earlier| earlier.began).unwrap_or(part);
+        let measured_end = run + load.duration.saturating_sub(load.cool_down);
+        self.context.recorder.window().open(run + load.warm_up, measured_end);
+        Begin { run, part }
     }
 
     /// Begins or drops each iteration when it is due, and ends the run when its time is over.
-    async fn pace(self: &Arc<Self>, mut alarm: Alarm, began: Offset) -> std::io::Result<()> {
-        let Context { clock, halt, plan, .. } = &*self.context;
-        let end = began + self.load.duration;
-        for (number, due) in (0u64..).zip(self.load.arrivals(plan.seed)) {
-            let due = began + due;
+    async fn pace(self: &Arc<Self>, mut alarm: Alarm, begin: Begin) -> std::io::Result<()> {
+        let Context { clock, halt, .. } = &*self.context;
+        let end = begin.run + self.load.duration;
+        for arrival in self.arrivals(begin) {
             tokio::select! {
                 biased;
                 () = halt.finish.cancelled() => return Ok(()),
-                waited = alarm.until(due) => waited?,
+                waited = alarm.until(arrival.due) => waited?,
             }
-            if clock.now() >= end + CATCH_UP {
+            if clock.now() >= end.max(begin.part) + CATCH_UP {
                 break;
             }
             if !self.context.spending.has_permits() {
@@ -105,7 +117,7 @@ impl Floor {
                 halt.finish.cancelled().await;
                 return Ok(());
             }
-            self.arrive(number, due);
+            self.arrive(arrival);
             // After a delay, many are due at once: what has begun must get its turn between them.
             tokio::task::coop::consume_budget().await;
         }
@@ -119,22 +131,40 @@ impl Floor {
         Ok(())
     }
 
-    /// Begins the iteration of arrival `number`, or drops it where too many are in flight.
-    fn arrive(self: &Arc<Self>, number: u64, due: Offset) {
+    /// The arrivals that are not done, in order. Which iteration one is, and so its rows, follows from
+    /// its number alone, as its kind does: each is the next of its scope.
+    fn arrivals(self: &Arc<Self>, begin: Begin) -> impl Iterator<Item = Arrival> + use<> {
+        let floor = Arc::clone(self);
+        let plan = &self.context.plan;
+        let mut next: BTreeMap<u16, u64> = BTreeMap::new();
+        let arrivals = (0u64..).zip(self.load.arrivals(plan.seed)).map(move |(number, due)| {
+            let kind = floor.kind(number);
+            let scope = floor.context.plan.scenario.users[kind].scope;
+            let next = next.entry(scope).or_default();
+            let place = IterationPlace { scope, number: *next };
+            *next += 1;
+            Arrival { number, kind, place, due: (begin.run + due).max(begin.part) }
+        });
+        let context = Arc::clone(&self.context);
+        arrivals.filter(move |arrival| !context.feeder.is_done(arrival.place))
+    }
+
+    /// Begins the iteration of an arrival, or drops it where too many are in flight.
+    fn arrive(self: &Arc<Self>, arrival: Arrival) {
         let context = &self.context;
-        let kind = self.kind(number);
         if context.recorder.users() >= self.load.max_in_flight {
-            context.drop_arrival(number, kind, due, &self.full);
+            context.drop_arrival(arrival, &self.full);
             self.goal.iteration_ended();
             return;
         }
         let active = Arc::clone(&context.recorder).user();
+        let session = self.lock().pop();
         let mut session =
-            self.lock().pop().unwrap_or_else(|| Session::new(Arc::clone(context), 0, kind));
-        session.assign(number, kind);
+            session.unwrap_or_else(|| Session::new(Arc::clone(context), 0, arrival.kind));
+        session.assign(arrival);
         let floor = Arc::clone(self);
         self.running.spawn(async move {
-            match AssertUnwindSafe(session.iterate(due)).catch_unwind().await {
+            match AssertUnwindSafe(session.iterate(arrival.due)).catch_unwind().await {
                 Ok(_) => floor.lock().push(session),
                 Err(panic) => floor.goal.panicked(&*panic),
             }

@@ -32,7 +32,7 @@ pub(super) struct Course<'a> {
     scenario: &'a Scenario,
     due: Offset,
     /// The iteration's number.
-    number: Option<u64>,
+    number: u64,
     /// Data rows that the iteration stands for.
     rows: u64,
     end: IterationEnd,
@@ -74,7 +74,7 @@ impl Carried {
 
 impl<'a> Course<'a> {
     /// An iteration with this number that begins, due at `due`, and stands for so many data rows.
-    pub fn new(scenario: &'a Scenario, due: Offset, number: Option<u64>, rows: u64) -> Course<'a> {
+    pub fn new(scenario: &'a Scenario, due: Offset, number: u64, rows: u64) -> Course<'a> {
         Course {
             scenario,
             due,

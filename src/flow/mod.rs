@@ -19,11 +19,11 @@ use crate::clock::Clock;
 use crate::http::Pool;
 use crate::measure::numbers::Numbers;
 use crate::measure::recorder::{IterationEnd, Recorder, Why};
-use crate::measure::sample::{Offset, Outcome, StepId};
+use crate::measure::sample::{Offset, Outcome, StepId, Tokens};
 use crate::plan::{Plan, Stop};
-use crate::scenario::Feeder;
 use crate::scenario::model::User;
 use crate::scenario::random::{Purpose, stream};
+use crate::scenario::{Feeder, Inputs, IterationPlace};
 
 use attempt::unsent;
 use course::{Course, Turn};
@@ -59,6 +59,23 @@ pub struct Earlier {
     pub done: Numbers,
     /// Iterations that were begun, done or not.
     pub iterations_started: u64,
+    /// Requests that were sent, whether it is known how they ended or not.
+    pub requests: u64,
+    /// Tokens that responses reported.
+    pub tokens: Tokens,
+}
+
+/// An arrival of open load.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// Its number among all arrivals of the run, from 0: what its iteration draws follows from it.
+    pub number: u64,
+    /// The kind of user in the scenario's list.
+    pub kind: usize,
+    /// Which iteration it is.
+    pub place: IterationPlace,
+    /// When it is due.
+    pub due: Offset,
 }
 
 impl Context {
@@ -67,9 +84,16 @@ impl Context {
         self.halt.is_finishing(self.clock.now())
     }
 
-    /// Records that arrival `number`, of the kind of user at `kind`, due at `due`, found no place: the
-    /// iteration, and the first request of its transaction.
-    pub fn drop_arrival(&self, number: u64, kind: usize, due: Offset, message: &str) {
+    /// How many iterations are still to be done of so many.
+    pub fn left_of(&self, iterations: Option<u64>) -> Option<u64> {
+        let done = self.earlier.as_ref().map_or(0, |earlier| earlier.done.count());
+        iterations.map(|iterations| iterations.saturating_sub(done))
+    }
+
+    /// Records that an arrival found no place among those in flight: the iteration, and the first
+    /// request of its transaction.
+    pub fn drop_arrival(&self, arrival: Arrival, message: &str) {
+        let Arrival { number, kind, place, due } = arrival;
         let mut draw = stream(self.plan.seed, 0, number, Purpose::Transaction);
         let user = &self.plan.scenario.users[kind];
         let transaction = user.draw(&mut draw);
@@ -78,8 +102,7 @@ impl Context {
             sample.good = self.plan.scenario.step(*first).goodput.map(|_| false);
             self.recorder.drop_request(&sample, Why { status: None, message });
         }
-        let (iteration, rows) = self.feeder.drop_iteration(user.scope);
-        self.recorder.drop_iteration(iteration, due, rows);
+        self.recorder.drop_iteration(place.id(), due, self.feeder.rows_of(place));
     }
 }
 
@@ -129,6 +152,8 @@ pub struct Session {
     user: u32,
     kind: usize,
     iteration: u64,
+    /// Which iteration the next one is; `None` where it is the next that nobody has begun.
+    place: Option<IterationPlace>,
 }
 
 /// What the requests of one iteration have in common.
@@ -146,18 +171,23 @@ impl Session {
         let pool = context.pool.for_user();
         // Draws follow from this number: a run that goes on does not repeat those of its beginning.
         let iteration = context.earlier.as_ref().map_or(0, |earlier| earlier.iterations_started);
-        Session { context, pool, user, kind, iteration }
+        Session { context, pool, user, kind, iteration, place: None }
+    }
+
+    /// Which of several scenarios that run at once is its user's; else 0.
+    pub fn scope(&self) -> u16 {
+        self.kind().scope
     }
 
     fn kind(&self) -> &User {
         &self.context.plan.scenario.users[self.kind]
     }
 
-    /// Gives the session the work of arrival `number`, of the kind at `kind`. In open load there are no
-    /// users: what an iteration does follows from the number of its arrival, whichever session has a
-    /// place for it.
-    pub fn assign(&mut self, number: u64, kind: usize) {
-        (self.iteration, self.kind) = (number, kind);
+    /// Gives the session the work of an arrival. In open load there are no users: what an iteration
+    /// does follows from the number of its arrival, whichever session carries it out.
+    pub fn assign(&mut self, arrival: Arrival) {
+        (self.iteration, self.kind) = (arrival.number, arrival.kind);
+        self.place = Some(arrival.place);
     }
 
     /// Carries out the next iteration, due at `due`, and says how it ended and how long the user
@@ -168,7 +198,7 @@ impl Session {
             context.halt.finish.cancelled().await;
             return (IterationEnd::Cancelled, Duration::ZERO);
         }
-        let iteration = self.iteration;
+        let (iteration, place) = (self.iteration, self.place.take());
         self.iteration += 1;
         let draw = |purpose| stream(context.plan.seed, self.user, iteration, purpose);
         let transaction = self.kind().draw(&mut draw(Purpose::Transaction));
@@ -176,18 +206,20 @@ impl Session {
         let here = Here { context: &context, pool: &self.pool, user: self.user, iteration };
 
         context.recorder.begin_iteration();
-        let end = here.walk(&transaction.steps, due, self.kind().scope).await;
+        let inputs = match place {
+            Some(place) => context.feeder.inputs(place, self.user, iteration),
+            None => context.feeder.iteration(self.scope(), self.user, iteration),
+        };
+        let end = here.walk(&transaction.steps, due, inputs).await;
         (end, think)
     }
 }
 
 impl Here<'_> {
     /// Carries out steps one after another, until one fails or the run is over.
-    async fn walk(&self, steps: &[StepId], due: Offset, scope: u16) -> IterationEnd {
+    async fn walk(&self, steps: &[StepId], due: Offset, mut inputs: Inputs) -> IterationEnd {
         let scenario = &self.context.plan.scenario;
-        let mut inputs = self.context.feeder.iteration(scope, self.user, self.iteration);
-        let number = self.context.feeder.numbered(inputs.place());
-        let mut course = Course::new(scenario, due, number, inputs.row_count());
+        let mut course = Course::new(scenario, due, inputs.place().id(), inputs.row_count());
         let mut due = due;
         for (place, &id) in steps.iter().enumerate() {
             // Who asks for an iteration has decided that it begins.

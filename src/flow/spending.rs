@@ -23,17 +23,20 @@ pub struct Spending {
 }
 
 impl Spending {
-    /// Nothing is used up yet.
-    pub fn new(budget: Budget) -> Spending {
-        Spending {
+    /// A budget of which an earlier part of the run has made so many requests, whose responses
+    /// reported these tokens; a run that begins has made none.
+    pub fn new(budget: Budget, requests: u64, tokens: Tokens) -> Spending {
+        let spending = Spending {
             budget,
-            begun: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
-            tokens: AtomicU64::new(0),
-            cost_pico: AtomicU64::new(0),
+            begun: AtomicU64::new(requests),
+            ended: AtomicU64::new(requests),
+            tokens: AtomicU64::new(tokens.known()),
+            cost_pico: AtomicU64::new(tokens.cost_pico),
             why: OnceLock::new(),
             used_up: CancellationToken::new(),
-        }
+        };
+        spending.look(requests, tokens);
+        spending
     }
 
     /// Waits until a budget is used up: the run is to end.
@@ -115,13 +118,17 @@ impl Drop for Permit<'_> {
 mod tests {
     use super::*;
 
+    fn fresh(budget: Budget) -> Spending {
+        Spending::new(budget, 0, Tokens::default())
+    }
+
     fn tokens(input: u64, output: u64) -> Option<Tokens> {
         Some(Tokens { input: Some(input), output: Some(output), reported: 1, ..Tokens::default() })
     }
 
     #[test]
     fn requests_are_never_exceeded_and_the_run_ends_with_the_last_of_them() {
-        let spending = Spending::new(Budget { requests: Some(1_000), ..Budget::default() });
+        let spending = fresh(Budget { requests: Some(1_000), ..Budget::default() });
         let made = AtomicU64::new(0);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -140,7 +147,7 @@ mod tests {
 
     #[test]
     fn tokens_are_used_up_by_the_response_that_reaches_the_limit() {
-        let spending = Spending::new(Budget { tokens: Some(100), ..Budget::default() });
+        let spending = fresh(Budget { tokens: Some(100), ..Budget::default() });
         let permit = || spending.permit().expect("a permit");
         let (first, second, third) = (permit(), permit(), permit());
         first.spend(tokens(60, 30));
@@ -153,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_ending_says_which_budget_it_was() {
-        let spending = Spending::new(Budget { cost: Some(0.5), ..Budget::default() });
+        let spending = fresh(Budget { cost: Some(0.5), ..Budget::default() });
         let spent = Tokens { cost_pico: 500_000_000_000, ..Tokens::default() };
         spending.permit().expect("a permit").spend(Some(spent));
         let ending = spending.over().await;

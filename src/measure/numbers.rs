@@ -33,9 +33,20 @@ impl Numbers {
         self.ranges.range(..=number).next_back().is_some_and(|(_, &to)| number < to)
     }
 
-    /// The smallest number that is not in it.
-    pub fn first_missing(&self) -> u64 {
-        self.ranges.get(&0).copied().unwrap_or(0)
+    /// The smallest number from `from` on that is not in it.
+    pub fn missing_from(&self, from: u64) -> u64 {
+        let before = self.ranges.range(..=from).next_back();
+        before.map(|(_, &to)| to).filter(|to| *to > from).unwrap_or(from)
+    }
+
+    /// How many numbers from `from` on are not in it, and are below one of it that is below `to`.
+    pub fn holes(&self, from: u64, to: u64) -> u64 {
+        let (mut at, mut holes) = (self.missing_from(from), 0);
+        while let Some((&begin, &end)) = self.ranges.range(at..to.max(at)).next() {
+            holes += begin - at;
+            at = end;
+        }
+        holes
     }
 
     /// How many there are.
@@ -78,8 +89,13 @@ mod tests {
             for number in inserted {
                 prop_assert_eq!(numbers.insert(number), plain.insert(number));
             }
-            let missing = (0..).find(|number| !plain.contains(number));
-            prop_assert_eq!(Some(numbers.first_missing()), missing);
+            for from in 0..61 {
+                let missing = (from..).find(|number| !plain.contains(number));
+                prop_assert_eq!(Some(numbers.missing_from(from)), missing);
+                let last = plain.range(from..from.max(40)).next_back().copied().unwrap_or(from);
+                let holes = (from..last).filter(|number| !plain.contains(number)).count() as u64;
+                prop_assert_eq!(numbers.holes(from, from.max(40)), holes);
+            }
             prop_assert_eq!(numbers.count(), plain.len() as u64);
             (0..61).for_each(|number| assert_eq!(numbers.contains(number), plain.contains(&number)));
             let begins = plain.iter().filter(|n| **n == 0 || !plain.contains(&(**n - 1)));

@@ -211,7 +211,7 @@ impl Recorder {
         let mut shard = self.shard();
         shard.ledger.end_iteration(ended.end);
         if ended.end != IterationEnd::Cancelled {
-            shard.done.extend(ended.number);
+            shard.done.push(ended.number);
         }
         for row in &ended.rows {
             let inside = self.window.contains(row.done);
@@ -222,7 +222,7 @@ impl Recorder {
     }
 
     /// An iteration with this number was due at `due`, stood for so many data rows, and is not begun.
-    pub fn drop_iteration(&self, number: Option<u64>, due: Offset, rows: u64) {
+    pub fn drop_iteration(&self, number: u64, due: Offset, rows: u64) {
         let (end, effort) = (IterationEnd::Dropped, Effort::default());
         let row = |_| Row { end, due, done: due, effort, failure: None };
         let rows = (0..rows).map(row).collect();

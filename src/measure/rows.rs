@@ -97,8 +97,8 @@ pub struct RowFailure<'a> {
 /// An iteration that has ended, or was dropped, and all that is counted for it.
 #[derive(Debug, Clone)]
 pub struct EndedIteration<'a> {
-    /// Its number among all iterations of the run; `None` where they are not numbered.
-    pub number: Option<u64>,
+    /// Its number among all iterations of the run.
+    pub number: u64,
     /// How it ended.
     pub end: IterationEnd,
     /// Intended start.

@@ -60,6 +60,7 @@ pub struct Snapshot {
 pub struct Monitor {
     stop: Sender<()>,
     thread: JoinHandle<Result<Journal, Error>>,
+    looked: Receiver<()>,
     /// What to show.
     pub snapshots: watch::Receiver<Snapshot>,
 }
@@ -150,6 +151,7 @@ impl Monitor {
         on_failure: impl FnOnce() + Send + 'static,
     ) -> Monitor {
         let (stop, stopped) = channel();
+        let (has_looked, looked) = channel();
         let (shown, snapshots) = watch::channel(Snapshot::default());
         let mut beat = Beat {
             recorder,
@@ -164,11 +166,17 @@ impl Monitor {
         };
         let thread = std::thread::spawn(move || {
             let alarm = Alarm(Some(on_failure));
-            beat.keep(&stopped)?;
+            beat.keep(&stopped, &has_looked)?;
             alarm.disarm();
             Ok(beat.journal)
         });
-        Monitor { stop, thread, snapshots }
+        Monitor { stop, thread, looked, snapshots }
+    }
+
+    /// Waits until resources were looked at for the first time.
+    pub fn wait_for_first_look(&self) {
+        // A monitor that has failed before ends the run by itself.
+        let _ = self.looked.recv();
     }
 
     /// Takes what was recorded since the last second, and hands the journal back.
@@ -182,9 +190,11 @@ impl Monitor {
 }
 
 impl Beat {
-    fn keep(&mut self, stopped: &Receiver<()>) -> Result<(), Error> {
+    fn keep(&mut self, stopped: &Receiver<()>, has_looked: &Sender<()>) -> Result<(), Error> {
         let mut begin = self.clock.now();
         self.last_resources = self.observe()?;
+        // Nobody need wait for it.
+        let _ = has_looked.send(());
         loop {
             let is_over = self.wait(begin, stopped)?;
             self.beat()?;

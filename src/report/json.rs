@@ -21,7 +21,7 @@
 //! | `ledger` | totals of the whole run, `balances` |
 //! | `alerts` | a list of `name`, `severity` (`warning`, `critical`), `rule`, `measured`, `fired`: `yes`, `no` or `unknown`, of the whole run, and of a soak `windows`: `judged`, `not_judged`, `fired`, `first_s`, `last_s` |
 //! | `soak` | of a soak: `windows`, `drifts`, `resources` (verdicts on leaks), `returned`, `service`, `settled_seconds`; `null` otherwise |
-//! | `resumed` | where a run went on after a kill: a list of `at_s`, `resumed_at`, `away_s` |
+//! | `resumed` | where a run went on after a kill: a list of `at_s`, `resumed_at`, `away_s`, `killed` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
 //! | `server` | the target's own numbers (`looks`, `seconds`, `series`, `times`), those `compared` with gander's, and what was to be compared and is `missing`; left out where it was not asked (`--scrape`, `[scrape]`) or did not answer |
 //!
@@ -346,6 +346,7 @@ fn resumed(resumed: &Resumed) -> Value {
         "at_s": resumed.at.as_secs_f64(),
         "resumed_at": resumed.resumed_at,
         "away_s": resumed.away_seconds,
+        "killed": resumed.killed,
     })
 }
 

@@ -81,10 +81,14 @@ impl Page {
         self.out.push_str(first);
         let mut column = first.width();
         let mut at_start = true;
-        for word in words(text) {
+        let words = words(text);
+        for (place, word) in words.iter().enumerate() {
             let size = word.text.width();
             let blank = usize::from(word.parted && !at_start);
-            if !at_start && word.parted && column + blank + size > width {
+            // A comma after a word that looks different stays with it.
+            let joined = words[place + 1..].iter().take_while(|word| !word.parted);
+            let whole = size + joined.map(|word| word.text.width()).sum::<usize>();
+            if !at_start && word.parted && column + blank + whole > width {
                 self.out.push('\n');
                 self.out.push_str(rest);
                 column = rest.width();
@@ -92,7 +96,7 @@ impl Page {
                 self.out.push(' ');
                 column += 1;
             }
-            self.word(&word);
+            self.word(word);
             column += size;
             at_start = false;
         }

@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::data::{DataSet, Order, RowSource};
+use super::place::IterationPlace;
 use super::random::{Purpose, stream};
 use super::secret::Redactions;
 use crate::measure::numbers::Numbers;
@@ -60,54 +61,72 @@ impl Feeder {
     /// The same, of a run that goes on: what is done is not handed out again. Sources whose rows are
     /// not what iterations are begin at their first row.
     pub fn without(self, done: Numbers) -> Feeder {
-        for scope in self.scopes.iter() {
-            scope.0.next.store(done.first_missing(), Ordering::Relaxed);
+        for (id, scope) in (0..).zip(self.scopes.iter()) {
+            let (first, _) = IterationPlace::ids(id);
+            scope.0.next.store(done.missing_from(first) - first, Ordering::Relaxed);
         }
         Feeder { done: Arc::new(done), ..self }
     }
 
-    /// What the templates of one iteration see. A row is taken from a source when a template first
-    /// asks for it: an iteration that uses no row of a source takes none. Where an iteration is one
-    /// row of a source, or a batch of them, it takes them here.
-    ///
-    /// `iteration` is the user's own count, from 0. `scope` is the user's: where several scenarios
-    /// run at once, each sees its own data, as if it ran alone.
+    /// For each scope, how many iterations are not done though later ones of it are: those that an
+    /// earlier part of the run left unfinished.
+    pub fn unfinished(&self) -> Vec<u64> {
+        let scopes = 0..self.scopes.len() as u16;
+        let holes = |scope| {
+            let (from, to) = IterationPlace::ids(scope);
+            self.done.holes(from, to)
+        };
+        scopes.map(holes).collect()
+    }
+
+    /// Whether an earlier part of the run has done this iteration.
+    pub fn is_done(&self, place: IterationPlace) -> bool {
+        self.done.contains(place.id())
+    }
+
+    /// What the templates of the next iteration see that is neither done nor begun: see
+    /// [`Feeder::inputs`]. `scope` is the user's: where several scenarios run at once, each sees its
+    /// own data, as if it ran alone.
     ///
     /// # Panics
     ///
     /// Where no user of the scenario has such a scope.
     pub fn iteration(&self, scope: u16, user: u32, iteration: u64) -> Inputs {
-        let number = self.number(scope);
-        self.scopes[usize::from(scope)].iteration(number, user, iteration)
+        self.inputs(self.next(scope), user, iteration)
     }
 
-    /// An iteration is not begun. Says its number, and how many data rows it stood for.
+    /// What the templates of the iteration at `place` see. A row is taken from a source when a
+    /// template first asks for it: an iteration that uses no row of a source takes none. Where an
+    /// iteration is one row of a source, or a batch of them, they are those of its place.
+    ///
+    /// `iteration` is the user's own count, from 0.
     ///
     /// # Panics
     ///
     /// As [`Feeder::iteration`].
-    pub fn drop_iteration(&self, scope: u16) -> (Option<u64>, u64) {
-        let number = self.number(scope);
-        let scope = &self.scopes[usize::from(scope)];
-        let rows = scope.0.data.row_source.map_or(1, |source| scope.rows_of(source, number));
-        (self.numbered(number), rows)
+    pub fn inputs(&self, place: IterationPlace, user: u32, iteration: u64) -> Inputs {
+        self.scopes[usize::from(place.scope)].iteration(place, user, iteration)
     }
 
-    /// The number of the iteration that begins.
-    fn number(&self, scope: u16) -> u64 {
+    /// How many data rows the iteration at `place` stands for.
+    ///
+    /// # Panics
+    ///
+    /// As [`Feeder::iteration`].
+    pub fn rows_of(&self, place: IterationPlace) -> u64 {
+        let scope = &self.scopes[usize::from(place.scope)];
+        scope.0.data.row_source.map_or(1, |source| scope.rows_of(source, place.number))
+    }
+
+    /// The next iteration that is neither done nor begun.
+    fn next(&self, scope: u16) -> IterationPlace {
         let next = &self.scopes[usize::from(scope)].0.next;
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if !self.done.contains(number) {
-                return number;
+            let place = IterationPlace { scope, number: next.fetch_add(1, Ordering::Relaxed) };
+            if !self.is_done(place) {
+                return place;
             }
         }
-    }
-
-    /// A number that tells the iteration from all others of the run: not where several scenarios,
-    /// each with numbers of its own, run at once.
-    pub fn numbered(&self, number: u64) -> Option<u64> {
-        (self.scopes.len() == 1).then_some(number)
     }
 }
 
@@ -121,11 +140,11 @@ impl Scope {
         Scope(Arc::new(Shared { data, seed, cursors, next: AtomicU64::new(0) }))
     }
 
-    fn iteration(&self, place: u64, user: u32, iteration: u64) -> Inputs {
+    fn iteration(&self, place: IterationPlace, user: u32, iteration: u64) -> Inputs {
         let data = &self.0.data;
         let rows: Box<[OnceLock<Value>]> = data.sources.iter().map(|_| OnceLock::new()).collect();
         let mut generator = stream(self.0.seed, user, iteration, Purpose::Template);
-        let batch = data.row_source.map(|source| self.batch(source, place, &mut generator));
+        let batch = data.row_source.map(|source| self.batch(source, place.number, &mut generator));
         if let (Some(RowSource { index, batch: None, .. }), Some([row])) =
             (data.row_source, batch.as_deref())
         {
@@ -225,8 +244,8 @@ impl Inputs {
         Value::from_dyn_object(Arc::clone(&self.0))
     }
 
-    /// The number of the iteration among those of its scenario, in the order in which they begin.
-    pub fn place(&self) -> u64 {
+    /// Which iteration of the run it is.
+    pub fn place(&self) -> IterationPlace {
         self.0.iteration.place
     }
 
@@ -255,8 +274,8 @@ pub(super) struct Bindings {
 /// What all steps of an iteration share.
 struct Iteration {
     feeder: Scope,
-    /// Its number among those of the scenario.
-    place: u64,
+    /// Which one of the run it is.
+    place: IterationPlace,
     user: u32,
     number: u64,
     generator: Mutex<Xoshiro256PlusPlus>,

@@ -18,6 +18,7 @@ pub mod json_path;
 pub mod model;
 mod overlay;
 mod paths;
+mod place;
 mod position;
 pub mod price;
 pub mod random;
@@ -37,6 +38,7 @@ pub use errors::ScenarioError;
 pub use feeder::{Feeder, Inputs};
 pub use model::Scenario;
 pub use overlay::Overlay;
+pub use place::IterationPlace;
 
 /// JSON Schema of the scenario language, for editors.
 pub fn schema() -> serde_json::Value {

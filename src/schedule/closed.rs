@@ -75,6 +75,11 @@ impl fmt::Display for Stage {
     }
 }
 
+/// Rounded.
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs_f64().round() as u64)
+}
+
 /// Closed load: a number of users, each of which waits for its response before it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedLoad {
@@ -94,6 +99,44 @@ impl ClosedLoad {
     /// From the first user to the end of the last stage.
     pub fn duration(&self) -> Duration {
         self.stages.iter().map(|stage| stage.ramp + stage.hold).sum()
+    }
+
+    /// The stages that lie ahead once the time `passed` is over: of the one under way its users at that
+    /// moment, at once, and its rest. Their times are whole seconds, as those of stages are, so that they
+    /// may begin up to half a second early or late. A load of one stage that has ramped up has one stage
+    /// again; one that is over keeps its last users.
+    pub fn stages_after(&self, passed: Duration) -> Vec<Stage> {
+        if passed.is_zero() {
+            return self.stages.clone();
+        }
+        let mut ahead = Vec::new();
+        let (mut begin, mut before) = (Duration::ZERO, None);
+        for stage in &self.stages {
+            let (ramped, over) = (begin + stage.ramp, begin + stage.ramp + stage.hold);
+            let now = Stage { users: stage.users, ramp: Duration::ZERO, hold: Duration::ZERO };
+            match () {
+                () if begin >= passed => {
+                    // It begins at this very moment, with the users of the one before.
+                    ahead.extend(before.filter(|_| ahead.is_empty()));
+                    ahead.push(*stage);
+                }
+                () if ramped > passed => {
+                    let users = self.users_at(passed);
+                    ahead.extend((users > 0).then_some(Stage { users, ..now }));
+                    ahead.push(Stage { ramp: whole_seconds(ramped - passed), ..*stage });
+                }
+                () if over > passed => {
+                    ahead.push(Stage { hold: whole_seconds(over - passed), ..now });
+                }
+                () => {}
+            }
+            (begin, before) = (over, Some(now));
+        }
+        if ahead.is_empty() {
+            let last = self.stages.last().map(|stage| Stage { ramp: Duration::ZERO, ..*stage });
+            ahead.extend(last);
+        }
+        ahead
     }
 
     /// The fewest users planned at any moment from `from` to `to` after the first user's start.
@@ -130,5 +173,52 @@ impl ClosedLoad {
     /// The most users of any stage.
     pub fn peak_users(&self) -> u32 {
         self.stages.iter().map(|stage| stage.users).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_lies_ahead_has_the_users_that_were_planned(
+            parts in prop::collection::vec((1..90_u32, 0..9_u64, 0..9_u64), 1..5),
+            passed in 0..70_u64,
+        ) {
+            let seconds = Duration::from_secs;
+            let stage = |(users, ramp, hold)| Stage { users, ramp: seconds(ramp), hold: seconds(hold + 1) };
+            let load = |stages| ClosedLoad {
+                stages,
+                warm_up: Duration::ZERO,
+                cool_down: Duration::ZERO,
+                iterations: None,
+                drain: Duration::ZERO,
+            };
+            let whole = load(parts.into_iter().map(stage).collect());
+            let ahead = load(whole.stages_after(seconds(passed)));
+            for second in 0..70 {
+                let (planned, had) = (whole.users_at(seconds(passed + second)), ahead.users_at(seconds(second)));
+                // A ramp begins with a whole number of users.
+                prop_assert!(planned.abs_diff(had) <= 1, "{planned} and {had}: {ahead:?}");
+            }
+        }
+
+        #[test]
+        fn what_lies_ahead_is_in_whole_seconds(passed_ms in 1..20_000_u64) {
+            let stages = Stage::parse_list("10u:3s,50u:4s/5s,20u:2s/2s").expect("stages");
+            let load = ClosedLoad {
+                stages,
+                warm_up: Duration::ZERO,
+                cool_down: Duration::ZERO,
+                iterations: None,
+                drain: Duration::ZERO,
+            };
+            for stage in load.stages_after(Duration::from_millis(passed_ms)) {
+                prop_assert_eq!(stage.ramp.subsec_nanos() + stage.hold.subsec_nanos(), 0);
+            }
+        }
     }
 }

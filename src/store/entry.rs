@@ -89,6 +89,10 @@ pub struct Resumed {
     pub resumed_at: String,
     /// Time from the last record to this one, in seconds, as far as the file's time of change tells.
     pub away_seconds: Option<f64>,
+    /// Whether it was killed, rather than interrupted: then what it did after its last record is not
+    /// known. `None` in records of earlier versions.
+    #[serde(default)]
+    pub killed: Option<bool>,
     /// The target from here on.
     pub target: TargetRecord,
 }

@@ -94,6 +94,16 @@ impl Run {
         self.intervals.last().and_then(|last| last.done.clone()).unwrap_or_default()
     }
 
+    /// Whether the records say which iterations are done. Those of earlier versions do not, and those
+    /// of several scenarios at once did not.
+    pub fn knows_what_is_done(&self) -> bool {
+        let Some(last) = self.intervals.last() else { return true };
+        let ledger = &last.ledger;
+        let by_itself = ledger.iterations_ok + ledger.iterations_partial + ledger.iterations_failed;
+        let done = by_itself + ledger.iterations_dropped;
+        last.done.as_ref().is_some_and(|numbers| numbers.count() == done)
+    }
+
     /// The part since which the target is one process: all of it, but for a run that went on with a
     /// target that was started again. Without histograms, and what the target said of itself.
     pub fn of_one_target(&self) -> Cow<'_, Run> {

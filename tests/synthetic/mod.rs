@@ -8,7 +8,7 @@ use std::time::Duration;
 use gander::analysis::{Assessment, Ruling, Verdict};
 use gander::measure::recorder::{IterationEnd, Recorder, Why, Window};
 use gander::measure::resource::{Observed, ResourceSample};
-use gander::measure::rows::{Effort, EndedIteration};
+use gander::measure::rows::{Effort, EndedIteration, Row};
 use gander::measure::sample::{Bytes, Offset, Outcome, Sample, StepId, StreamTimes, Tokens};
 use gander::measure::summary::MeasuredWindow;
 use gander::measure::validity::Validity;
@@ -50,6 +50,8 @@ pub struct Scene {
     pub open: Option<OpenLoad>,
     /// Whether every response is a stream, of so many chunks with a token in each.
     pub chunks: Option<u32>,
+    /// Whether an iteration is a row.
+    pub counts_rows: bool,
 }
 
 impl Default for Scene {
@@ -76,6 +78,7 @@ impl Default for Scene {
             events: vec![],
             open: None,
             chunks: None,
+            counts_rows: false,
         }
     }
 }
@@ -187,18 +190,26 @@ impl Scene {
                 });
                 if begins && sample.outcome == Outcome::Dropped {
                     recorder.drop_request(sample, why);
-                    recorder.drop_iteration(None, sample.scheduled, 0);
+                    recorder.drop_iteration(index as u64, sample.scheduled, 0);
                 } else if begins {
                     recorder.begin_iteration();
                     in_flight[index] = Some(recorder.begin());
                 } else if let Some(guard) = in_flight[index].take() {
                     guard.finish(sample, why);
                     let is_ok = sample.outcome.is_success();
-                    recorder.end_iteration(&EndedIteration {
-                        number: None,
-                        end: if is_ok { IterationEnd::Ok } else { IterationEnd::Failed },
+                    let end = if is_ok { IterationEnd::Ok } else { IterationEnd::Failed };
+                    let row = self.counts_rows.then(|| Row {
+                        end,
                         due: sample.scheduled,
-                        rows: Vec::new(),
+                        done: sample.done,
+                        effort: Effort { requests: 1, attempts: 1, ..Effort::default() },
+                        failure: None,
+                    });
+                    recorder.end_iteration(&EndedIteration {
+                        number: index as u64,
+                        end,
+                        due: sample.scheduled,
+                        rows: row.into_iter().collect(),
                         effort: Effort::default(),
                     });
                 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use jiff::Zoned;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -67,6 +66,8 @@ pub fn drive(
     let mut feeder = plan.scenario.data.feeder(plan.seed);
     let halt = Halt::default();
     let mut clock = Clock::start();
+    let spent = earlier.as_ref().map(|(_, _, earlier)| (earlier.requests, earlier.tokens));
+    let (requests, tokens) = spent.unwrap_or_default();
     let earlier = earlier.map(|(at, mut total, earlier)| {
         total.lose_unfinished();
         recorder.resume(at, total, earlier.done.clone());
@@ -86,11 +87,12 @@ pub fn drive(
     let watch = watch_target(&plan, launched, ends);
     let settle = plan.settle;
     if !settle.is_zero() {
-        look_before(&runtime, &watchers.monitor);
+        // Before the first connection.
+        watchers.monitor.wait_for_first_look();
     }
     let is_reference = matches!(plan.target, Target::Reference(_));
     let pool = Arc::new(Pool::new(target, clock));
-    let spending = Spending::new(plan.scenario.budget);
+    let spending = Spending::new(plan.scenario.budget, requests, tokens);
     let recorded = Arc::clone(&recorder);
     let context =
         Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt, earlier });
@@ -194,13 +196,6 @@ fn watch_target(plan: &Plan, launched: &Launched, ends: mpsc::Sender<Ending>) ->
         let reason = format!("the target ended during the run{said}");
         let _ = ends.try_send(Ending::because(Stop::TargetEnded, reason));
     })
-}
-
-/// Waits until the target was looked at for the first time, before its first connection.
-fn look_before(runtime: &Runtime, monitor: &Monitor) {
-    let mut shown = monitor.snapshots.clone();
-    // A monitor that has failed ends the run by itself.
-    let _ = runtime.block_on(shown.changed());
 }
 
 /// The connections of a reference service, as it counts them itself.

@@ -89,6 +89,7 @@ impl Bench {
             at,
             resumed_at: Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             away_seconds: away.map(|away| away.as_secs_f64()),
+            killed: Some(earlier.end.is_none()),
             target: record.target,
         }))?;
         let record =
@@ -127,8 +128,14 @@ impl Bench {
 
 /// What of a run was done before it went on.
 fn of_earlier(run: &Run) -> Earlier {
-    let iterations_started = run.ledger().iterations_started;
-    Earlier { began: run.began(), done: run.done(), iterations_started }
+    let ledger = run.ledger();
+    Earlier {
+        began: run.began(),
+        done: run.done(),
+        iterations_started: ledger.iterations_started,
+        requests: ledger.sent,
+        tokens: run.tokens(),
+    }
 }
 
 /// Raises the limit on open files as far as this process may; says what it is then.

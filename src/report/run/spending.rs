@@ -50,7 +50,11 @@ pub fn budget(source: &Source<'_>, notes: &mut Notes) -> Section {
         let name = format!("cost, {}", source.plan().prices.currency);
         row(name, format::amount(limit), format::amount(cost), over, cost >= limit);
     }
-    let section = section.with(table);
+    let mut section = section.with(table);
+    section = match unrecorded(source) {
+        Some(unrecorded) => section.with(Text::from(unrecorded)),
+        None => section,
+    };
     let unknown = ledger.ended_total().saturating_sub(used.reported);
     match (budget.tokens.is_some() || budget.cost.is_some()) && unknown > 0 {
         true => section.with(Text::from(format!(
@@ -59,4 +63,23 @@ pub fn budget(source: &Source<'_>, notes: &mut Notes) -> Section {
         ))),
         false => section,
     }
+}
+
+/// What a kill kept from being counted; `None` where gander was not killed.
+fn unrecorded(source: &Source<'_>) -> Option<String> {
+    let run = source.run;
+    let kills = run.resumed.iter().filter(|part| part.killed != Some(false)).count();
+    let sent = run.intervals.iter().map(|second| second.ledger.sent);
+    let before = std::iter::once(0).chain(sent.clone());
+    let busiest = sent.zip(before).map(|(now, before)| now.saturating_sub(before)).max()?;
+    let times = if kills == 1 { "once".to_owned() } else { format!("{kills} times") };
+    (kills > 0).then(|| {
+        format!(
+            "gander was killed {times}. {} in flight at the last record before count as made, and what they \
+             used of tokens is not known. What was sent from there to the kill, a second at most, is \
+             not known and not counted: no second of the run sent more than {}.",
+            format::counted(run.ledger().lost, "request", "requests"),
+            format::counted(busiest, "request", "requests"),
+        )
+    })
 }

@@ -188,7 +188,7 @@ mod tests {
         };
         assert_eq!(word(0.2, 300.0), [Word::Within, Word::Within]);
         assert_eq!(word(0.4, 400.0), [Word::AboveRequest, Word::AboveRequest]);
-        assert_eq!(word(0.6, 768.0), [Word::NearLimit, Word::NearLimit]);
+        assert_eq!(word(0.61, 768.0), [Word::NearLimit, Word::NearLimit]);
         assert_eq!(word(0.76, 769.0), [Word::BeyondLimit, Word::BeyondLimit]);
     }
 

@@ -303,7 +303,7 @@ fn looks_are_as_far_apart_as_asked() {
     // One before the load and one after it.
     assert_eq!(looks(&gander.run(&arguments)), 2);
     let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
-    assert!(report.contains("one each 1 h"), "{report}");
+    assert!(report.contains("one each 60 min"), "{report}");
 
     let gander = Gander::new();
     let scenario = gander.scenario(&scraping("at = \"/metrics\"\nevery = \"1h\""));

@@ -17,14 +17,16 @@ impl Checker<'_> {
         for count in [&replicas, &max_replicas].into_iter().flatten().filter(|n| n.value == 0) {
             self.problem(&count.span, "there must be a replica", "expected 1 or more");
         }
+        let is_requested = |of: fn(&AmountsFile) -> bool| request.as_ref().is_some_and(of);
+        let (cpu, memory) =
+            (is_requested(|amounts| amounts.cpu.is_some()), is_requested(|a| a.memory.is_some()));
         let targets = self.targets(target.as_ref());
         let request = self.amounts(request.as_ref());
         let limit = self.amounts(limit.as_ref());
         let target = target.unwrap_or_default();
-        for (key, target, is_requested) in [
-            ("cpu", &target.cpu, request.cpus.is_some()),
-            ("memory", &target.memory, request.memory_bytes.is_some()),
-        ] {
+        for (key, target, is_requested) in
+            [("cpu", &target.cpu, cpu), ("memory", &target.memory, memory)]
+        {
             if let (Some(target), false) = (target, is_requested) {
                 let message =
                     format!("a target is a share of the request, and no `{key}` is requested");
@@ -34,7 +36,8 @@ impl Checker<'_> {
         if request.cpus.zip(limit.cpus).is_some_and(|(request, limit)| request > limit)
             || request.memory_bytes.zip(limit.memory_bytes).is_some_and(|(r, l)| r > l)
         {
-            self.problem(&span, "more is requested than the limit allows", "");
+            let label = "expected a `request` of at most the `limit`";
+            self.problem(&span, "more is requested than the limit allows", label);
         }
         let (replicas, most) = (replicas.map(|count| count.value), max_replicas.map(|n| n.value));
         Sizing {

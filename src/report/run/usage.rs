@@ -15,7 +15,7 @@ pub fn resources(source: &Source<'_>, notes: &mut Notes) -> Section {
     if used.iter().any(|used| used.looks > 0) {
         section = section.with(table(&used, notes));
         if let Some(lacking) = lacking(&used) {
-            section = section.with(lacking);
+            section = section.with(Text::from(lacking));
         }
     }
     if used.iter().any(|used| used.limits.is_some()) {

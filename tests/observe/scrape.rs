@@ -301,9 +301,10 @@ fn looks_are_as_far_apart_as_asked() {
     let arguments = format!("{scenario} --users 1 --duration 2s --target {}", service.url);
     let looks = |run: &crate::gander::Finished| run.summary()["server"]["looks"].as_u64().unwrap();
     // One before the load and one after it.
-    assert_eq!(looks(&gander.run(&arguments)), 2);
+    assert_eq!(looks(&gander.run(&format!("{arguments} --warm-up 1s"))), 2);
     let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
     assert!(report.contains("one each 60 min"), "{report}");
+    assert!(report.contains("the server's times are of requests outside of it too"), "{report}");
 
     let gander = Gander::new();
     let scenario = gander.scenario(&scraping("at = \"/metrics\"\nevery = \"1h\""));
@@ -311,6 +312,8 @@ fn looks_are_as_far_apart_as_asked() {
     let run = gander.run(&format!("{arguments} --scrape-every 200ms"));
     assert!(looks(&run) > 4, "{}", looks(&run));
     assert_eq!(run.summary()["server"]["every_seconds"], 0.2);
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    assert!(!report.contains("outside of it too"), "{report}");
 
     for (wrong, says) in [("50ms", "from 100ms to 1h"), ("2h", "from 100ms to 1h")] {
         let run = gander.run(&format!("{arguments} --scrape-every {wrong}"));

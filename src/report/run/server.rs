@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::analysis::server::{Grid, SeriesFigures, Server, Times, server};
+use crate::measure::interval::Phase;
 use crate::measure::scrape::Kind;
 use crate::report::format;
 use crate::report::model::{Cell, Column, Section, Table, Text, Tone};
@@ -68,7 +69,7 @@ pub fn numbers(source: &Source<'_>, notes: &mut Notes) -> Section {
         );
     } else {
         section = section.with(compared(&server, notes));
-        if let Some(wider) = wider(&server, source.window().length().as_secs_f64()) {
+        if let Some(wider) = wider(source, &server) {
             section = section.with(wider);
         }
     }
@@ -134,13 +135,16 @@ fn states(server: &Server, notes: &mut Notes) -> Table {
     table
 }
 
-/// What is said of times where the looks around the measured part take in much more than it.
-fn wider(server: &Server, measured_seconds: f64) -> Option<Text> {
-    let is_wide = server.measured_seconds > measured_seconds * (1.0 + WIDER);
-    is_wide.then(|| {
+/// What is said of times where requests that are not of the measured part are in them too, and the
+/// looks around it take in much more than it.
+fn wider(source: &Source<'_>, server: &Server) -> Option<Text> {
+    let ended = &source.timeline.as_ref().ok()?.ended;
+    let has = |phase: &Phase| ended.get(phase).is_some_and(|count| *count > 0);
+    let is_mixed = [Phase::WarmUp, Phase::CoolDown].iter().any(has);
+    let (apart, measured) = (server.measured_seconds, source.window().length().as_secs_f64());
+    (is_mixed && apart > measured * (1.0 + WIDER)).then(|| {
         Text::from(format!(
-            "The looks around the measured part are {:.1} s apart, and it has {measured_seconds:.1} s: the server's times are of requests outside of it too. Looks that are closer together (--scrape-every) tell more.",
-            server.measured_seconds
+            "The looks around the measured part are {apart:.1} s apart, and it has {measured:.1} s: the server's times are of requests outside of it too. Looks that are closer together (--scrape-every) tell more.",
         ))
     })
 }

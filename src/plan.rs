@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{HttpOptions, HttpVersion};
-use crate::measure::selector::ScrapeRules;
+use crate::measure::selector::{JsonPage, ScrapeRules};
 use crate::profile::SamplerKind;
 use crate::scenario::model::{Budget, Goodput, Scenario, Service};
 use crate::scenario::price::Prices;
+use crate::scenario::sizing::Sizing;
 use crate::scenario::slo::{Alert, Slo};
 use crate::schedule::LoadModel;
 
@@ -141,10 +142,12 @@ impl Plan {
             purpose: self.purpose,
             profile: self.profile.clone(),
             observe_every: self.observe_every,
-            scrape: self
-                .scrape
-                .as_ref()
-                .map(|Scrape { rules, .. }| ScrapeRules { at: redact(&rules.at), ..rules.clone() }),
+            scrape: self.scrape.as_ref().map(|Scrape { rules, .. }| {
+                let page = |page: &JsonPage| JsonPage { at: redact(&page.at), ..page.clone() };
+                let json = rules.json.iter().map(page).collect();
+                ScrapeRules { at: rules.at.as_ref().map(redact), json, ..rules.clone() }
+            }),
+            sizing: scenario.sizing,
         }
     }
 }
@@ -238,6 +241,8 @@ pub struct PlanRecord {
     pub observe_every: Duration,
     #[serde(default)]
     pub scrape: Option<ScrapeRules>,
+    #[serde(default)]
+    pub sizing: Option<Sizing>,
 }
 
 fn observed_each_second() -> Duration {

@@ -53,6 +53,7 @@ fn start(schema_version: u32) -> Entry {
             profile: None,
             observe_every: std::time::Duration::from_secs(1),
             scrape: None,
+            sizing: None,
         },
         environment: Environment {
             gander_version: "9.9.9".to_owned(),

@@ -86,13 +86,16 @@ fn check_shows_what_the_target_is_asked_about_itself() {
     folder.write(
         "asked.toml",
         "[scrape]\nat = \"/metrics\"\nmetrics = [\"process_*\", \"up\"]\n\
-         compare.requests = 'n_total{handler=\"/p\"}'\n[[step]]\nname = \"a\"\nget = \"/\"\n",
+         compare.requests = 'n_total{handler=\"/p\"}'\nevery = \"5s\"\n\
+         [sizing]\nrequest = { cpu = \"300m\" }\nlimit = { memory = \"1Ki\" }\ntarget = { cpu = \"70%\" }\n[[step]]\nname = \"a\"\nget = \"/\"\n",
     );
     let names = ["asked".to_owned(), "time-travel".to_owned()];
     let said = printed(|out| scenario::check(&folder.place, &names, &Overlay::default(), out));
     for line in [
-        "  scrape   /metrics, process_*, up; requests beside n_total{handler=\"/p\"}\n",
-        "  scrape   /api/monitoring/metrics, all series\n",
+        "  scrape   /metrics, process_*, up; requests beside n_total{handler=\"/p\"}; every 5s\n",
+        "  sizing   request 0.3 processors; limit 1024 bytes; CPU at 70% of its request\n",
+        "  scrape   /api/monitoring/metrics, all series; /api/monitoring/stats, cache_errors, ",
+        "/api/monitoring/alerts, alerts; requests beside ",
     ] {
         assert!(said.contains(line), "{line}{said}");
     }

@@ -70,6 +70,51 @@ name = "a"
 get = "/"
 "#;
 
+    scraping_pages_that_cannot_be: r#"
+[scrape]
+every = "10ms"
+[[scrape.json]]
+at = "stats"
+counters = { hits = "cache..hits" }
+values = { "a b" = "x", hits = "y", alerts = { labels = ["severity"] } }
+[[scrape.json]]
+values = {}
+[scrape.compare]
+requests = "hist"
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    sizes_that_cannot_be: r#"
+[sizing]
+request = { cpu = "300M", memory = "1Gi" }
+limit = { memory = "512MB" }
+replicas = 0
+target = { cpu = "70", memory = "0%" }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    sizes_that_contradict_each_other: r#"
+[sizing]
+request = { memory = "1Gi" }
+limit = { memory = "512Mi" }
+target = { cpu = "70%" }
+[[step]]
+name = "a"
+get = "/"
+"#;
+
+    sizing_without_an_amount: r#"
+[sizing]
+replicas = 2
+[[step]]
+name = "a"
+get = "/"
+"#;
+
     scraping_with_an_unknown_key: r#"
 [scrape]
 at = "/metrics"

@@ -7,6 +7,7 @@ pub mod leak;
 pub mod machine;
 pub mod profile;
 pub mod server;
+pub mod sizing;
 pub mod soak;
 mod validity;
 mod verdicts;

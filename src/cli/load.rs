@@ -176,7 +176,7 @@ impl LoadArgs {
         if let Some(rows) = self.load.row_limit(&scenario) {
             scenario = scenario.with_row_limit(rows);
         }
-        let scrape = self.target.scrape(&scenario);
+        let scrape = self.target.scrape(&scenario)?;
         let target = self.target.target(&scenario)?;
         let observe_every = self.target.observe_every();
         let client = self.client;

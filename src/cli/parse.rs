@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::measure::selector::ScrapeRules;
+
 /// `30s`, `1m30s`, `500ms`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     crate::schedule::parse_duration(text).map_err(|e| e.to_string())
@@ -17,6 +19,15 @@ pub fn observe_every(text: &str) -> Result<Duration, String> {
     match range.contains(&every) {
         true => Ok(every),
         false => Err("expected a time from 100ms to 1s".to_owned()),
+    }
+}
+
+/// From 100 ms to an hour: each look costs both sides something.
+pub fn scrape_every(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    match ScrapeRules::may_be_every(every) {
+        true => Ok(every),
+        false => Err("expected a time from 100ms to 1h".to_owned()),
     }
 }
 

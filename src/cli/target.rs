@@ -6,11 +6,10 @@ use clap::Args;
 use url::Url;
 
 use crate::error::Error;
-use crate::measure::selector::ScrapeRules;
 use crate::plan::{Scrape, Spawn, Target};
 use crate::scenario::model::{Scenario, Service};
 
-use super::parse::{duration, key_value, observe_every, url};
+use super::parse::{duration, key_value, observe_every, scrape_every, url};
 
 /// What is loaded.
 #[derive(Debug, Args)]
@@ -38,9 +37,13 @@ pub(super) struct TargetOptions {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     ready_within: Duration,
     /// Path on the target, or URL, of its own numbers in the text format of Prometheus: asked for
-    /// each second, and shown beside gander's [default: the scenario's, if any]
+    /// again and again, and shown beside gander's [default: the scenario's, if any]
     #[arg(long, value_name = "PATH|URL")]
     scrape: Option<String>,
+    /// From one look at the target's own numbers to the next, from 100ms to 1h [default: the
+    /// scenario's, or 1s]
+    #[arg(long, value_name = "TIME", value_parser = scrape_every)]
+    scrape_every: Option<Duration>,
     /// Setting of the reference service, as `engine=blocking` or `latency.base=90ms` (see `gander mock
     /// NAME --show`); may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, conflicts_with_all = ["target", "spawn"])]
@@ -58,17 +61,23 @@ impl TargetOptions {
         self.observe_every
     }
 
-    /// What is asked of the target's own numbers: what the scenario says, at the place that the
-    /// arguments name, if any.
-    pub(super) fn scrape(&self, scenario: &Scenario) -> Option<Scrape> {
-        let of_scenario = scenario.scrape.clone();
-        match &self.scrape {
-            None => of_scenario.map(|rules| Scrape { rules, is_required: false }),
-            Some(at) => {
-                let rules = of_scenario.unwrap_or_default();
-                Some(Scrape { rules: ScrapeRules { at: at.clone(), ..rules }, is_required: true })
-            }
+    /// What is asked of the target's own numbers: what the scenario says, at the place and as often
+    /// as the arguments say, if they do.
+    pub(super) fn scrape(&self, scenario: &Scenario) -> Result<Option<Scrape>, Error> {
+        if self.scrape.is_none() && scenario.scrape.is_none() {
+            return match self.scrape_every {
+                None => Ok(None),
+                Some(_) => Err(Error::BadInput(
+                    "--scrape-every: the target is not asked for its own numbers; say where it shows \
+                     them, as --scrape /metrics, or in the scenario's [scrape]"
+                        .to_owned(),
+                )),
+            };
         }
+        let mut rules = scenario.scrape.clone().unwrap_or_default();
+        rules.at = self.scrape.clone().or(rules.at);
+        rules.every = self.scrape_every.unwrap_or(rules.every);
+        Ok(Some(Scrape { rules, is_required: self.scrape.is_some() }))
     }
 
     /// What is loaded.

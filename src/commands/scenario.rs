@@ -6,9 +6,10 @@ use std::io::{IsTerminal, Write};
 use comfy_table::{Table, presets};
 
 use crate::error::{Error, Exit};
-use crate::measure::selector::ScrapeRules;
+use crate::measure::selector::{EVERY, ScrapeRules};
 use crate::scenario::errors::Style;
 use crate::scenario::model::{Budget, Step, User};
+use crate::scenario::sizing::{Amounts, Sizing};
 use crate::scenario::template::Rendered;
 use crate::scenario::{self, Overlay, Place, Scenario, ScenarioError};
 use crate::schedule::show_duration;
@@ -197,6 +198,9 @@ fn describe(
     if let Some(rules) = &scenario.scrape {
         writeln!(out, "  scrape   {}", described(rules))?;
     }
+    if let Some(sizing) = &scenario.sizing {
+        writeln!(out, "  sizing   {}", sized(sizing))?;
+    }
     if !scenario.slos.is_empty() {
         let rules: Vec<String> = scenario.slos.iter().map(ToString::to_string).collect();
         writeln!(out, "  rules    {}", rules.join("; "))?;
@@ -258,17 +262,42 @@ fn describe_limits(scenario: &Scenario, out: &mut dyn Write) -> std::io::Result<
 
 /// What is asked of the target's own numbers, and what is compared.
 fn described(rules: &ScrapeRules) -> String {
-    let ScrapeRules { at, metrics, requests, response_time } = rules;
-    let mut text = match metrics.is_empty() {
+    let ScrapeRules { at, json, every, metrics, compare } = rules;
+    let text = at.iter().map(|at| match metrics.is_empty() {
         true => format!("{at}, all series"),
         false => format!("{at}, {}", metrics.join(", ")),
+    });
+    let pages = json.iter().map(|page| {
+        let names: Vec<&str> = page.values.iter().map(|value| value.name.as_str()).collect();
+        format!("{}, {}", page.at, names.join(", "))
+    });
+    let compared =
+        compare.iter().map(|(same, selector)| format!("{} beside {selector}", same.words()));
+    let often = (*every != EVERY).then(|| format!("every {}", show_duration(*every)));
+    text.chain(pages).chain(compared).chain(often).collect::<Vec<_>>().join("; ")
+}
+
+/// What the target may use where it is deployed.
+fn sized(sizing: &Sizing) -> String {
+    let amounts = |what: &str, amounts: &Amounts| {
+        let cpus = amounts.cpus.map(|cpus| format!("{cpus} processors"));
+        let memory = amounts.memory_bytes.map(|bytes| format!("{bytes} bytes"));
+        let both: Vec<String> = cpus.into_iter().chain(memory).collect();
+        (!both.is_empty()).then(|| format!("{what} {}", both.join(", ")))
     };
-    for (what, selector) in [("requests", requests), ("response time", response_time)] {
-        if let Some(selector) = selector {
-            text += &format!("; {what} beside {selector}");
-        }
-    }
-    text
+    let target = |what: &str, share: Option<f64>| {
+        share.map(|share| format!("{what} at {:.0}% of its request", share * 100.0))
+    };
+    let Sizing { replicas, max_replicas, .. } = sizing;
+    let count = max_replicas.map(|most| format!("{replicas} of at most {most} replicas"));
+    let parts = [
+        amounts("request", &sizing.request),
+        amounts("limit", &sizing.limit),
+        target("CPU", sizing.target.cpu),
+        target("memory", sizing.target.memory),
+        count,
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// How many requests of a step an iteration makes, where that is not one.

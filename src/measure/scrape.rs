@@ -1,4 +1,4 @@
-//! What a target says of itself: the text format of Prometheus, and the series read from it.
+//! What a target says of itself: series, and the text format of Prometheus that most are read from.
 //!
 //! Source: the exposition formats of Prometheus 0.0.4 and of OpenMetrics 1.0.
 
@@ -49,6 +49,8 @@ pub enum Kind {
     Counter,
     /// They go up and down.
     Gauge,
+    /// How many times something is so: 1 where a state is the present one, and 0 where it is not.
+    State,
 }
 
 /// One look at the target's own numbers.
@@ -62,6 +64,10 @@ pub struct Scraped {
     /// Series that no earlier look had; they are numbered in the order in which they appear.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub new: Vec<Series>,
+    /// Numbers of those of them that were there before: their page answered for the first time, and
+    /// not in the first look. Other new counters began at 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub old: Vec<u32>,
     /// Numbers of series, and their values. A value that is no finite number is left out.
     pub values: Vec<(u32, f64)>,
 }

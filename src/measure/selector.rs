@@ -1,35 +1,129 @@
 //! Which of a target's own numbers are meant, and where they are.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::metric::Metric;
 use super::scrape::{Series, labels};
 
+/// From one look to the next, where nothing else is asked for.
+pub const EVERY: Duration = Duration::from_secs(1);
+
 /// What is asked of a target's own numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrapeRules {
-    /// Where they are: a path on the target, or a URL.
-    pub at: String,
-    /// Names of the series that are kept, `*` for any characters; all where there are none.
+    /// Where they are in the text format of Prometheus, if anywhere: a path on the target, or a URL.
+    pub at: Option<String>,
+    /// Pages in JSON, and what of them is kept.
+    #[serde(default)]
+    pub json: Vec<JsonPage>,
+    /// From one look to the next. Runs of earlier versions looked once a second.
+    #[serde(default = "each_second")]
+    pub every: Duration,
+    /// Names of the series of the text format that are kept, `*` for any characters; all where there
+    /// are none.
     #[serde(default)]
     pub metrics: Vec<String>,
-    /// Counter of requests that is held against gander's, in place of the well-known ones.
+    /// What is held against gander's figures, in place of the well-known ones of that kind.
     #[serde(default)]
-    pub requests: Option<Selector>,
-    /// Histogram or summary in seconds that is held against gander's times, in place of the well-known
-    /// ones.
-    #[serde(default)]
-    pub response_time: Option<Selector>,
+    pub compare: Vec<(Same, Selector)>,
+}
+
+fn each_second() -> Duration {
+    EVERY
+}
+
+impl Default for ScrapeRules {
+    fn default() -> Self {
+        let (json, metrics, compare) = Default::default();
+        ScrapeRules { at: None, json, every: EVERY, metrics, compare }
+    }
 }
 
 impl ScrapeRules {
-    /// Whether a series is kept. What is compared always is.
+    /// Whether a series of the text format is kept. What is compared always is.
     pub fn keep(&self, series: &Series) -> bool {
-        let mut compared = [&self.requests, &self.response_time].into_iter().flatten();
         self.metrics.is_empty()
-            || compared.any(|selector| selector.is_part(series))
+            || self.compare.iter().any(|(_, selector)| selector.is_part(series))
             || self.metrics.iter().any(|pattern| is_like(pattern, &series.name))
+    }
+
+    /// Whether looks may be so far apart: each costs both sides something, and a run without any has
+    /// nothing to show.
+    pub fn may_be_every(every: Duration) -> bool {
+        (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&every)
+    }
+
+    /// The series that are held against gander's figure of this kind.
+    pub fn compared(&self, same: Same) -> impl Iterator<Item = &Selector> {
+        self.compare.iter().filter(move |(kind, _)| *kind == same).map(|(_, selector)| selector)
+    }
+}
+
+/// A page of a target in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JsonPage {
+    /// A path on the target, or a URL.
+    pub at: String,
+    /// What of it is kept.
+    pub values: Vec<JsonValue>,
+}
+
+/// A value of a page in JSON, and the series that it becomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JsonValue {
+    /// Name of the series.
+    pub name: String,
+    /// Path of the value, as in a scenario's `extract`.
+    pub path: String,
+    /// Whether it only grows, unless the target starts anew.
+    #[serde(default)]
+    pub is_counter: bool,
+    /// Of a list of objects: keys whose texts tell its elements apart.
+    #[serde(default)]
+    pub labels: Vec<String>,
+}
+
+/// What gander measures too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Same {
+    /// Requests, attempts included.
+    Requests,
+    /// Time of a request.
+    ResponseTime,
+    /// Time to the first token of a stream.
+    Ttft,
+    /// Time between two chunks of a stream.
+    InterChunk,
+    /// Time of each output token of a stream, a figure for each request.
+    Tpot,
+}
+
+impl Same {
+    /// gander's time; requests have none. The server does not see how late a request was sent: its
+    /// times are held against those from the send on.
+    pub fn metric(self) -> Option<Metric> {
+        match self {
+            Same::Requests => None,
+            Same::ResponseTime => Some(Metric::ServiceTime),
+            Same::Ttft => Some(Metric::TtftFromSend),
+            Same::InterChunk => Some(Metric::InterChunk),
+            Same::Tpot => Some(Metric::Tpot),
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Same::Requests => "requests",
+            Same::ResponseTime => "response time",
+            Same::Ttft => "time to first token",
+            Same::InterChunk => "time between chunks",
+            Same::Tpot => "time per output token",
+        }
     }
 }
 
@@ -47,8 +141,10 @@ impl Selector {
     /// Reads `name` or `name{label="value",…}`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Selector> {
         let (name, rest) = text.split_at(text.find('{').unwrap_or(text.len()));
-        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
-            && name.starts_with(|c: char| !c.is_ascii_digit());
+        // Names of values in JSON have dots.
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '.');
+        let is_name = name.chars().all(is_part)
+            && name.starts_with(|c: char| !c.is_ascii_digit() && c != '.');
         let labels = match rest.strip_prefix('{') {
             None => Vec::new(),
             Some(rest) => {
@@ -68,6 +164,12 @@ impl Selector {
     pub fn takes(&self, series: &Series, ending: &str) -> bool {
         series.name.strip_suffix(ending) == Some(&*self.name)
             && self.labels.iter().all(|(name, value)| series.label(name) == Some(value))
+    }
+
+    /// Whether it names a value of a page in JSON by this name, or one inside of it.
+    pub fn is_inside(&self, name: &str) -> bool {
+        let rest = self.name.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
     /// Whether a series is meant, or is a part of the histogram or summary that is.

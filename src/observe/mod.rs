@@ -7,6 +7,7 @@ pub mod lag;
 pub mod listener;
 pub mod machine;
 pub mod monitor;
+mod page;
 pub mod resources;
 pub mod scrape;
 mod tcp;

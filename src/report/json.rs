@@ -23,7 +23,8 @@
 //! | `soak` | of a soak: `windows`, `drifts`, `resources` (verdicts on leaks), `returned`, `service`, `settled_seconds`; `null` otherwise |
 //! | `resumed` | where a run went on after a kill: a list of `at_s`, `resumed_at`, `away_s`, `killed` |
 //! | `errors` | failures of the whole run by step, outcome and status, with examples |
-//! | `server` | the target's own numbers (`looks`, `seconds`, `series`, `times`), those `compared` with gander's, and what was to be compared and is `missing`; left out where it was not asked (`--scrape`, `[scrape]`) or did not answer |
+//! | `sizing` | where the scenario has a `[sizing]`: `resources` (CPU in processors, memory in bytes: `request`, `limit`, `mean`, `peak`, `headroom`, `word`, `utilization`, `target`, `replicas`), and `replicas`: `wanted` by them, and `desired`, as far as there may be so many |
+//! | `server` | the target's own numbers (`looks`, `seconds`, `every_seconds`, `measured_seconds`, `series`, `states`, `grids`, `times`), those `compared` with gander's, and what was to be compared and is `missing`; left out where it was not asked (`--scrape`, `[scrape]`) or did not answer |
 //!
 //! Figures: `count` (successes and failures due in the measured part), `ok`, `failed`,
 //! `failure_share` (0 to 1), `rps` and `ok_rps` (ended in the measured part, per second),
@@ -45,6 +46,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::analysis::alerts::AlertVerdict;
+use crate::analysis::sizing::{desired, size};
 use crate::analysis::{Assessment, Ruling};
 use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
@@ -121,6 +123,13 @@ pub fn summary(run: &Run, assessment: &Assessment) -> Value {
     });
     if let Some(server) = crate::analysis::server::server(run, &assessment.summary) {
         all["server"] = json!(server);
+    }
+    if let Some(sizing) = &plan.sizing {
+        let used = Resources::of(run, Observed::Target, window, rps).used();
+        let sized = size(sizing, &used);
+        let replicas = desired(sizing, &sized)
+            .map(|(allowed, wanted)| json!({ "desired": allowed, "wanted": wanted }));
+        all["sizing"] = json!({ "resources": sized, "replicas": replicas });
     }
     all
 }

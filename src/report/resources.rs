@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::analysis::sizing::Used;
 use crate::measure::resource::{Detail, Limits, Observed, ResourceSample, TcpSockets};
 use crate::measure::summary::MeasuredWindow;
 use crate::store::run::Run;
@@ -27,6 +28,8 @@ pub struct Resources {
     pub cpu_ms_per_request: Option<f64>,
     /// Resident memory at the first look, in bytes.
     pub rss_start_bytes: Option<u64>,
+    /// Mean of the resident memory at all looks, in bytes.
+    pub rss_mean_bytes: Option<f64>,
     /// The most resident memory, in bytes.
     pub rss_peak_bytes: Option<u64>,
     /// Resident memory at the last look less that at the first, in bytes.
@@ -126,6 +129,8 @@ impl Resources {
                 .reduce(f64::max),
             cpu_ms_per_request: mean.zip(rps.filter(|rps| *rps > 0.0)).map(|(m, r)| m / r * 1000.0),
             rss_start_bytes: rss().next(),
+            rss_mean_bytes: (rss().count() > 0)
+                .then(|| rss().map(|bytes| bytes as f64).sum::<f64>() / rss().count() as f64),
             rss_peak_bytes: rss().max(),
             rss_growth_bytes: rss().next().zip(rss().next_back()).map(|(first, last)| {
                 i64::try_from(i128::from(last) - i128::from(first)).unwrap_or(i64::MAX)
@@ -143,6 +148,19 @@ impl Resources {
             cost_percent: cost_percent(&looks),
             detail: DetailFigures::of(&looks),
             limits: run.resources_of(who).find_map(|look| look.limits),
+        }
+    }
+}
+
+impl Resources {
+    /// What is held against what was chosen for it.
+    pub fn used(&self) -> Used {
+        let cpus = |percent: Option<f64>| percent.map(|percent| percent / 100.0);
+        let peak = self.rss_peak_bytes.map(|bytes| bytes as f64);
+        Used {
+            cpus: (cpus(self.cpu_mean_percent), cpus(self.cpu_peak_percent)),
+            memory_bytes: (self.rss_mean_bytes, peak),
+            limits: self.limits,
         }
     }
 }

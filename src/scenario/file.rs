@@ -16,8 +16,9 @@ use super::written::{At, CountOr, ListOr, Names, Node, SwitchOr, TextOr};
 mod more;
 
 pub use more::{
-    BatchFile, BudgetFile, EndFile, ExtractFile, FanKeys, GoodputFile, PriceFile, ResponseKeys,
-    RetryFile, RowsFile, ScrapeFile, StreamFile,
+    AmountsFile, BatchFile, BudgetFile, CompareFile, ElementsFile, EndFile, ExtractFile, FanKeys,
+    GoodputFile, JsonPageFile, PriceFile, ResponseKeys, RetryFile, RowsFile, ScrapeFile,
+    SizingFile, StreamFile, TargetsFile,
 };
 
 /// A gander scenario: kinds of users, what they do, and what is expected of the target.
@@ -47,6 +48,8 @@ pub struct ScenarioFile {
     pub budget: Option<BudgetFile>,
     /// Where the target shows its own numbers, as in `{ at = "/metrics" }`.
     pub scrape: Option<At<ScrapeFile>>,
+    /// What the target may use where it is deployed, as in `{ limit = { memory = "768Mi" } }`.
+    pub sizing: Option<At<SizingFile>>,
     /// What tokens cost: `currency`, and a table for each model whose name begins so (`default` for
     /// every other one), as in `[price."gpt-4o"]`.
     #[serde(default)]

@@ -25,6 +25,7 @@ pub mod random;
 pub mod render_error;
 mod rows;
 pub mod secret;
+pub mod sizing;
 pub mod slo;
 mod spelling;
 pub mod stream;

@@ -18,6 +18,7 @@ use super::json_path::JsonPath;
 use super::price::Prices;
 use super::random::weighted;
 use super::secret::Redactions;
+use super::sizing::Sizing;
 use super::slo::{Alert, Slo};
 use super::stream::StreamRules;
 use super::template::StepTemplate;
@@ -51,6 +52,8 @@ pub struct Scenario {
     pub prices: Prices,
     /// What is asked of the target's own numbers, where they are wanted.
     pub scrape: Option<ScrapeRules>,
+    /// What the target may use where it is deployed, where that was chosen.
+    pub sizing: Option<Sizing>,
     /// The variant that was chosen, and what was set besides: as given on the command line.
     pub variant: Option<String>,
     /// `--set`, as given.

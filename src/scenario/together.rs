@@ -1,7 +1,6 @@
 //! Several scenarios as one: each keeps its own data, and its share of the users.
 
 use crate::measure::sample::StepId;
-use crate::measure::selector::ScrapeRules;
 
 use super::digest;
 use super::errors::{Diagnostic, ScenarioError};
@@ -86,7 +85,8 @@ impl Scenario {
         self.data.others.push(part.data);
         self.budget = one_budget(self.budget, part.budget)?;
         self.prices.add(part.prices)?;
-        self.scrape = one_scrape(self.scrape.take(), part.scrape)?;
+        self.scrape = one_of("scrape", self.scrape.take(), part.scrape)?;
+        self.sizing = one_of("sizing", self.sizing.take(), part.sizing)?;
         let variants = [self.variant.take(), part.variant].into_iter().flatten();
         self.variant = variants.reduce(|all, one| format!("{all}, {one}"));
         self.settings.extend(part.settings);
@@ -214,14 +214,12 @@ fn one_budget(a: Budget, b: Budget) -> Result<Budget, Diagnostic> {
     })
 }
 
-/// One target is loaded, and it is asked for its own numbers at one place.
-fn one_scrape(
-    a: Option<ScrapeRules>,
-    b: Option<ScrapeRules>,
-) -> Result<Option<ScrapeRules>, Diagnostic> {
+/// What is of the one target that is loaded: of one scenario, or the same in all of them.
+fn one_of<T: PartialEq>(table: &str, a: Option<T>, b: Option<T>) -> Result<Option<T>, Diagnostic> {
     match (a, b) {
         (Some(a), Some(b)) if a != b => {
-            let message = "two of the scenarios have a `[scrape]`, and they are not the same";
+            let message =
+                format!("two of the scenarios have a `[{table}]`, and they are not the same");
             Err(Diagnostic::general(message).help("give them the same one, or only one of them"))
         }
         (a, b) => Ok(a.or(b)),

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("http", "error clock measure"),
     ("plan", "error schedule scenario measure profile http::HttpOptions http::HttpVersion"),
     ("store", "error clock schedule scenario measure profile plan"),
-    ("observe", "error clock measure plan store"),
+    ("observe", "error clock measure plan store scenario::json_path scenario::errors"),
     ("target", "error clock scenario plan observe"),
     ("sampler", "error clock measure profile plan store observe target"),
     ("analysis", "error stats schedule scenario measure profile plan store"),

@@ -9,3 +9,4 @@ mod gander;
 #[path = "../support/reference.rs"]
 mod reference;
 mod scrape;
+mod sizing;

@@ -226,6 +226,130 @@ fn the_ensembles_own_times_stand_beside_ganders() {
     assert!(report.contains("evolution_narrative_duration_seconds"), "{report}");
 }
 
+/// The entry of a series.
+fn series<'a>(summary: &'a Value, name: &str) -> &'a Value {
+    let all = summary["server"]["series"].as_array().expect("series");
+    all.iter().find(|one| one["series"] == name).unwrap_or_else(|| panic!("{name} in {all:?}"))
+}
+
+/// S1-13: the other three endpoints.
+#[test]
+fn the_ensembles_pages_in_json_are_read_and_agree() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    // Nothing is faster than a warning, so that there is an alert.
+    let run = gander.run(
+        "time-travel --iterations 6 --set service.cache=memory --set service.time_scale=0.003",
+    );
+    let summary = run.summary();
+    let all = summary["server"]["compared"].as_array().unwrap();
+    let of = |source: &str, what: &str| {
+        let found = all.iter().find(|one| one["source"] == source && one["what"] == what);
+        found.unwrap_or_else(|| panic!("{what} of {source} in {all:#?}")).clone()
+    };
+    let requests = of("total.count", "requests");
+    assert_eq!((&requests["server"], &requests["client"]), (&6.0.into(), &6.0.into()));
+    // JSON and text are of the same books.
+    let means = ["total", "time_travel_total_duration_seconds"]
+        .map(|source| of(source, "service time mean, ms")["server"].as_f64().unwrap());
+    assert!((means[0] / means[1] - 1.0).abs() < 0.001, "{means:?}");
+    // One look-up for each of four snapshots at least; what is found is not looked for again.
+    let counted = |name| series(&summary, name)["increase"].as_f64().unwrap();
+    assert!(counted("cache_hits") + counted("cache_misses") >= 6.0, "{summary:#}");
+    assert_eq!(counted("cache_errors"), 0.0);
+    let states = summary["server"]["states"].as_array().unwrap();
+    let breaker = states.iter().find(|one| one["state"] == "breaker_state{is=\"closed\"}");
+    assert_eq!(breaker.unwrap()["looks"], summary["server"]["looks"], "{states:#?}");
+    assert_eq!(breaker.unwrap()["is_last"], true);
+    let grid = &summary["server"]["grids"][0];
+    assert_eq!((&grid["name"], grid["rows"].as_array().unwrap().len()), (&"breakdown".into(), 6));
+    assert_eq!(series(&summary, "alerts")["kind"], "gauge");
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    for part in ["breaker_state", "evolution_narrative", "cache_hits", "as the last look had it"] {
+        assert!(report.contains(part), "{part}\n{report}");
+    }
+    assert_eq!(gander.report().summary()["server"], summary["server"]);
+}
+
+#[test]
+fn what_a_page_lacks_is_told_with_the_nearest_right_path() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    let table = "[[scrape.json]]\nat = \"/api/monitoring/alerts\"\nvalues = { alarms = \"cuont\", n = \"count\" }\n\
+                 [[scrape.json]]\nat = \"/api/monitoring/metrics\"\nvalues = { x = \"x\" }\n\
+                 [scrape.compare]\nrequests = \"n\"\n";
+    let ensemble = "[[step]]\nname = \"ask\"\nget = \"/api/health\"\n";
+    let service = "service = { name = \"ensemble\", time_scale = 0.01 }\n";
+    let scenario = gander.scenario(&format!("{service}{table}{ensemble}"));
+    let run = gander.run(&format!("{scenario} --users 1 --iterations 3"));
+    assert_eq!(series(&run.summary(), "n")["last"], 0.0);
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    for part in ["did you mean `count`?", "is not JSON", "[[scrape.json]]"] {
+        assert!(report.contains(part), "{part}\n{report}");
+    }
+    // No request was counted there: that is told of.
+    let requests = compared(&run.summary(), "requests").clone();
+    assert_eq!((&requests["agrees"], &requests["client"]), (&false.into(), &3.0.into()));
+}
+
+#[test]
+fn looks_are_as_far_apart_as_asked() {
+    let _alone = one_at_a_time();
+    let service = Reference::inference(quick());
+    let gander = Gander::new();
+    let scenario = gander.scenario(&scraping("at = \"/metrics\"\nevery = \"1h\""));
+    let arguments = format!("{scenario} --users 1 --duration 2s --target {}", service.url);
+    let looks = |run: &crate::gander::Finished| run.summary()["server"]["looks"].as_u64().unwrap();
+    // One before the load and one after it.
+    assert_eq!(looks(&gander.run(&format!("{arguments} --warm-up 1s"))), 2);
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    assert!(report.contains("one each 60 min"), "{report}");
+    assert!(report.contains("the server's times are of requests outside of it too"), "{report}");
+
+    let gander = Gander::new();
+    let scenario = gander.scenario(&scraping("at = \"/metrics\"\nevery = \"1h\""));
+    let arguments = format!("{scenario} --users 1 --duration 2s --target {}", service.url);
+    let run = gander.run(&format!("{arguments} --scrape-every 200ms"));
+    assert!(looks(&run) > 4, "{}", looks(&run));
+    assert_eq!(run.summary()["server"]["every_seconds"], 0.2);
+    let report = std::fs::read_to_string(gander.run_folder().join("report.md")).unwrap();
+    assert!(!report.contains("outside of it too"), "{report}");
+
+    for (wrong, says) in [("50ms", "from 100ms to 1h"), ("2h", "from 100ms to 1h")] {
+        let run = gander.run(&format!("{arguments} --scrape-every {wrong}"));
+        assert!(run.code == 2 && run.stderr.contains(says), "{}", run.stderr);
+    }
+    let scenario = gander.scenario(BUSY);
+    let run = gander.run(&format!("{scenario} --scrape-every 5s --target {}", service.url));
+    assert!(run.code == 2 && run.stderr.contains("say where it shows them"), "{}", run.stderr);
+}
+
+/// The server's own time to first token, held against its ledger and gander's.
+#[test]
+fn the_time_to_first_token_stands_beside_the_servers() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    let run = gander.run(
+        "chat-stream --users 2 --iterations 12 --scrape /metrics --set service.latency.base=150ms",
+    );
+    let summary = run.summary();
+    let ttft = compared(&summary, "time to first token, from the send p50, ms");
+    assert_eq!(ttft["source"], "vllm:time_to_first_token_seconds");
+    // 150 ms lie between 100 and 250 ms, and so does what gander saw.
+    let within = [0, 1].map(|end| ttft["agrees_within"][end].as_f64().unwrap());
+    assert!(within[0] <= 150.0 && 150.0 <= within[1], "{ttft}");
+    assert_eq!(ttft["agrees"], true, "{ttft}");
+    let times = summary["server"]["times"].as_array().unwrap();
+    let own = times.iter().find(|one| one["name"] == "vllm:time_to_first_token_seconds").unwrap();
+    // One for each stream of the ledger.
+    assert_eq!(own["count"], summary["ledger"]["sent"].as_f64().unwrap());
+    assert_eq!(own["client_mean_ms"], summary["total"]["ttft_from_send"]["mean_ms"], "{own}");
+    assert_eq!(
+        compared(&summary, "inter-chunk latency p50, ms")["source"],
+        "vllm:inter_token_latency_seconds"
+    );
+}
+
 #[test]
 fn a_sweep_takes_it_too() {
     let _alone = one_at_a_time();

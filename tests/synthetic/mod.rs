@@ -352,6 +352,7 @@ impl Scene {
                 profile: None,
                 observe_every: std::time::Duration::from_secs(1),
                 scrape: None,
+                sizing: None,
                 command_line: ["gander", "load", "--users", "10"].map(str::to_owned).into(),
             },
             environment: Environment {

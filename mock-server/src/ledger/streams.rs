@@ -76,6 +76,16 @@ impl Books {
         }
     }
 
+    /// From the complete request to the first chunk.
+    pub(super) fn first_chunk(&self) -> &Times {
+        &self.first_chunk
+    }
+
+    /// From one chunk to the next.
+    pub(super) fn gaps(&self) -> &Times {
+        &self.gaps
+    }
+
     pub(super) fn figures(&self) -> Streams {
         Streams {
             begun: self.begun,

@@ -20,7 +20,7 @@ use crate::observe::lag::TimerLag;
 use crate::observe::monitor::Monitor;
 use crate::observe::resources::Observer;
 use crate::observe::scrape::Scraper;
-use crate::plan::{Ending, Plan, Scrape, Stop, Target};
+use crate::plan::{Ending, Plan, Stop, Target};
 use crate::profile::Profiles;
 use crate::store::entry::{End, Entry, Event, ServiceSockets, Settled};
 use crate::store::journal::Journal;
@@ -31,7 +31,7 @@ use crate::{engine, sampler};
 use super::super::output::Output;
 use super::super::progress::{Progress, WindDown};
 use super::super::signals;
-use super::ready::Ready;
+use super::ready::{Own, Ready};
 
 /// Where a run is recorded.
 pub struct Record {
@@ -128,7 +128,7 @@ impl Watchers {
     fn start(
         plan: &Plan,
         launched: &Launched,
-        own: Option<Result<Url, String>>,
+        own: Own,
         journal: Journal,
         recorder: &Arc<Recorder>,
         clock: Clock,
@@ -168,24 +168,14 @@ impl Watchers {
 }
 
 /// Asks for the target's own numbers, where they are wanted; says why not, where they cannot be had.
-fn scraper(
-    plan: &Plan,
-    own: Option<Result<Url, String>>,
-    clock: Clock,
-    entries: Sender<Entry>,
-) -> Option<Scraper> {
-    match (own?, &plan.scrape) {
-        (Ok(own), Some(Scrape { rules, .. })) => {
-            Some(Scraper::start(own, rules.clone(), clock, entries))
-        }
-        (Ok(_), None) => None,
-        (Err(why), _) => {
-            let text = format!("the target's own numbers were not measured: {why}");
-            // The monitor listens, or the run has failed.
-            let _ = entries.send(Entry::Event(Event { at: clock.now(), text }));
-            None
-        }
+fn scraper(plan: &Plan, own: Own, clock: Clock, entries: Sender<Entry>) -> Option<Scraper> {
+    for why in own.missing {
+        let text = format!("the target's own numbers were not measured: {why}");
+        // The monitor listens, or the run has failed.
+        let _ = entries.send(Entry::Event(Event { at: clock.now(), text }));
     }
+    let rules = plan.scrape.as_ref().filter(|_| !own.places.is_empty())?.rules.clone();
+    Some(Scraper::start(own.places, rules, clock, entries))
 }
 
 /// Ends the run where the target ends before it.

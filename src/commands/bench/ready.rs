@@ -7,19 +7,29 @@ use url::Url;
 
 use crate::error::Error;
 use crate::http::HttpTarget;
-use crate::observe::scrape;
+use crate::measure::selector::ScrapeRules;
+use crate::observe::scrape::{self, Place};
 use crate::plan::Plan;
 use crate::sampler;
 use crate::target::Launched;
 
 use super::super::signals;
 
+/// Where the target shows its own numbers.
+#[derive(Default)]
+pub struct Own {
+    /// Where it did a moment ago.
+    pub places: Vec<Place>,
+    /// Why it does not elsewhere.
+    pub missing: Vec<String>,
+}
+
 /// What a run needs.
 pub struct Ready {
     /// The target, which was there a moment ago.
     pub target: Arc<HttpTarget>,
-    /// Where it shows its own numbers, where these are wanted; or why they cannot be had.
-    pub own: Option<Result<Url, String>>,
+    /// Where it shows its own numbers, where these are wanted.
+    pub own: Own,
     /// The generator's threads.
     pub runtime: Runtime,
 }
@@ -32,14 +42,14 @@ impl Ready {
     /// Where it is not, or there are no threads to load it with.
     pub fn of(plan: &Plan, launched: &Launched) -> Result<Ready, Error> {
         let target = Arc::new(HttpTarget::new(&launched.url, plan.http.clone())?);
-        let own = plan.scrape.as_ref().map(|own| numbers(&own.rules.at, &launched.url));
-        let own = own.transpose()?;
+        let places = plan.scrape.as_ref().map(|own| places(&own.rules, &launched.url));
+        let places = places.transpose()?.unwrap_or_default();
         if plan.profile.is_some() {
             // Before there are threads that allocate.
             sampler::make_ready();
         }
         let runtime = runtime(plan.threads)?;
-        let probed = probe(plan, &target, own, &runtime);
+        let probed = probe(plan, &target, places, &runtime);
         match signals::check().and(probed) {
             Ok(own) => Ok(Ready { target, own, runtime }),
             Err(error) => {
@@ -56,19 +66,23 @@ impl Ready {
 fn probe(
     plan: &Plan,
     target: &HttpTarget,
-    own: Option<Url>,
+    places: Vec<Place>,
     runtime: &Runtime,
-) -> Result<Option<Result<Url, String>>, Error> {
+) -> Result<Own, Error> {
     runtime.block_on(target.probe())?;
-    let Some(own) = own else { return Ok(None) };
-    let host = HttpTarget::new(&origin(&own), plan.http.clone())?;
-    match runtime.block_on(host.probe()).and_then(|()| scrape::probe(&own)) {
-        Ok(()) => Ok(Some(Ok(own))),
-        Err(Error::CannotRun(why)) if !plan.scrape.as_ref().is_some_and(|own| own.is_required) => {
-            Ok(Some(Err(why)))
+    let mut own = Own::default();
+    for place in places {
+        let host = HttpTarget::new(&origin(&place.url), plan.http.clone())?;
+        // What the command line names is in the text format.
+        let is_required =
+            place.page.is_none() && plan.scrape.as_ref().is_some_and(|own| own.is_required);
+        match runtime.block_on(host.probe()).and_then(|()| scrape::probe(&place)) {
+            Ok(()) => own.places.push(place),
+            Err(Error::CannotRun(why)) if !is_required => own.missing.push(why),
+            Err(error) => return Err(error),
         }
-        Err(error) => Err(error),
     }
+    Ok(own)
 }
 
 fn runtime(threads: usize) -> Result<Runtime, Error> {
@@ -82,7 +96,14 @@ fn runtime(threads: usize) -> Result<Runtime, Error> {
     runtime.map_err(|e| Error::CannotRun(format!("cannot start the generator's threads: {e}")))
 }
 
-/// Where the target at `base` shows its own numbers: `place` is a path on it, or a URL.
+/// All places where the target at `base` shows its own numbers.
+fn places(rules: &ScrapeRules, base: &Url) -> Result<Vec<Place>, Error> {
+    let text = rules.at.iter().map(|at| (at, None));
+    let pages = rules.json.iter().map(|page| (&page.at, Some(page.clone())));
+    text.chain(pages).map(|(at, page)| Ok(Place { url: numbers(at, base)?, page })).collect()
+}
+
+/// The URL of `place`, a path on the target at `base`, or a URL.
 fn numbers(place: &str, base: &Url) -> Result<Url, Error> {
     let url = base.join(place).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.ok_or_else(|| {

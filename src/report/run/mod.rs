@@ -12,6 +12,7 @@ mod outcomes;
 mod overview;
 mod rows;
 mod server;
+mod sizing;
 mod spending;
 mod streams;
 mod usage;
@@ -62,6 +63,7 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         outcomes::errors(&source, &mut notes),
         charts::charts(&source),
         usage::resources(&source, &mut notes),
+        sizing::sizing(&source, &mut notes),
         leak::leaks(&source, &mut notes),
         server::numbers(&source, &mut notes),
         spending::budget(&source, &mut notes),

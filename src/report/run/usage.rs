@@ -14,6 +14,9 @@ pub fn resources(source: &Source<'_>, notes: &mut Notes) -> Section {
     let mut section = Section::new("Resources").brief(true);
     if used.iter().any(|used| used.looks > 0) {
         section = section.with(table(&used, notes));
+        if let Some(lacking) = lacking(&used) {
+            section = section.with(Text::from(lacking));
+        }
     }
     if used.iter().any(|used| used.limits.is_some()) {
         section = section.with(limits(&used, notes));
@@ -59,6 +62,20 @@ fn table(used: &[Resources; 2], notes: &mut Notes) -> Table {
         Cell::figure(lag, format::NOT_MEASURED),
     ]);
     table
+}
+
+/// What neither side has, although the run was looked at in detail.
+fn lacking(used: &[Resources; 2]) -> Option<String> {
+    let is_lacking = |(.., figure): &&Row| used.iter().all(|used| figure(used).is_none());
+    let names: Vec<String> =
+        DETAILS.iter().filter(is_lacking).map(|(name, ..)| name.to_lowercase()).collect();
+    let is_some = !names.is_empty() && names.len() < DETAILS.len();
+    is_some.then(|| {
+        format!(
+            "Not measured of either, because the system does not offer it or gander may not read it: {}.",
+            names.join("; ")
+        )
+    })
 }
 
 fn why_not_measured(source: &Source<'_>, who: &str) -> Text {

@@ -3,7 +3,7 @@
 //! `fan_out` how many, `names` what their templates may name, `expect` what responses must be,
 //! `response` what is read from them, `service` what is started for it, `load` how much is done where
 //! the command line does not say, `limits` what may be used up, `scrape` what the target
-//! is asked about itself, `filled` what only shows when requests
+//! is asked about itself, `sizing` what it may use, `filled` what only shows when requests
 //! are made.
 
 mod data;
@@ -17,6 +17,7 @@ mod response;
 mod rules;
 mod scrape;
 mod service;
+mod sizing;
 mod step;
 
 use std::collections::BTreeMap;
@@ -145,6 +146,7 @@ impl<'a> Checker<'a> {
         let prices = self.prices(file.price);
         let budget = file.budget.map(|budget| self.budget(budget, &prices)).unwrap_or_default();
         let scrape = file.scrape.and_then(|scrape| self.scrape(scrape));
+        let sizing = file.sizing.map(|sizing| self.sizing(sizing));
         self.data = self.data.with_variables(&self.variables);
         for step in &mut self.steps {
             step.expect.redactions = self.data.redactions.clone();
@@ -175,6 +177,7 @@ impl<'a> Checker<'a> {
             budget,
             prices,
             scrape,
+            sizing,
             variant: None,
             settings: Vec::new(),
             variants: file.variant.into_keys().map(|name| name.value).collect(),

@@ -1,5 +1,5 @@
 //! What is written about fan-outs, about what is read from responses, attempts, budgets and prices,
-//! and of the target's own numbers.
+//! of the target's own numbers, and of what it may use.
 
 use std::collections::BTreeMap;
 
@@ -174,27 +174,102 @@ pub struct PriceFile {
     pub output: Option<At<f64>>,
 }
 
-/// The target's own numbers, in the text format of Prometheus: asked for each second of a run, and shown
-/// beside gander's.
+/// The target's own numbers, in the text format of Prometheus or in JSON: asked for again and again
+/// during a run, and shown beside gander's.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScrapeFile {
-    /// Where they are: a path on the target, such as `"/metrics"`, or a URL.
+    /// Where they are in the text format of Prometheus: a path on the target, such as `"/metrics"`,
+    /// or a URL.
     pub at: Option<At<String>>,
+    /// From one look to the next, from 100 ms to an hour; 1 s where it is left out.
+    pub every: Option<At<String>>,
     /// Names of the series that are kept, `*` for any characters, as `["http_requests_total",
     /// "process_*"]`. All, up to 500, where it is left out.
     pub metrics: Option<At<Vec<At<String>>>>,
+    /// Pages in JSON, and what of them is kept.
+    #[serde(default)]
+    pub json: Vec<At<JsonPageFile>>,
     /// What is held against gander's figures, in place of series with well-known names.
     pub compare: Option<CompareFile>,
 }
 
+/// A page of the target in JSON.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonPageFile {
+    /// Where it is: a path on the target, such as `"/stats"`, or a URL.
+    pub at: Option<At<String>>,
+    /// Numbers that only grow, by name: their paths, as `{ cache_hits = "cache.hits" }`.
+    #[serde(default)]
+    pub counters: BTreeMap<At<String>, At<String>>,
+    /// Other values, by name: their paths. A number, `true` (1) or `false` (0), a text (a state), an
+    /// object (all numbers in it), a list (how long it is).
+    #[serde(default)]
+    pub values: BTreeMap<At<String>, At<TextOr<ElementsFile>>>,
+}
+
+/// A list of objects, whose elements are counted by kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ElementsFile {
+    /// Path of the list.
+    pub path: Option<At<String>>,
+    /// Keys of an element that say of which kind it is, as `["operation", "severity"]`.
+    #[serde(default)]
+    pub labels: Vec<At<String>>,
+}
+
 /// Series that are held against gander's figures: a name, or a name and some of the labels, as
-/// `http_requests_total{handler="/predict"}`.
+/// `http_requests_total{handler="/predict"}`, or several of these. Times are histograms or summaries in
+/// seconds, or objects in JSON with `count` and `mean_ms`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompareFile {
     /// Counter of all requests.
-    pub requests: Option<At<String>>,
-    /// Histogram or summary of the time of a request, in seconds.
-    pub response_time: Option<At<String>>,
+    pub requests: Option<At<Names>>,
+    /// Time of a request.
+    pub response_time: Option<At<Names>>,
+    /// Time to the first token of a stream.
+    pub ttft: Option<At<Names>>,
+    /// Time between two chunks of a stream.
+    pub inter_chunk: Option<At<Names>>,
+    /// Time of each output token of a stream, a figure for each request.
+    pub tpot: Option<At<Names>>,
+}
+
+/// What one replica of the target may use where it is deployed, and how full it is to be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SizingFile {
+    /// What is set aside for it.
+    pub request: Option<AmountsFile>,
+    /// What it may use at most.
+    pub limit: Option<AmountsFile>,
+    /// Replicas that share the load, of which one is measured; 1 where it is left out.
+    pub replicas: Option<At<u32>>,
+    /// Most replicas there may be.
+    pub max_replicas: Option<At<u32>>,
+    /// How much of its request a replica is to use on average.
+    pub target: Option<TargetsFile>,
+}
+
+/// Amounts as Kubernetes writes them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AmountsFile {
+    /// Processors: `"300m"` (thousandths), `"1.5"`.
+    pub cpu: Option<At<String>>,
+    /// Memory: `"384Mi"`, `"1.5Gi"`, `"512M"`.
+    pub memory: Option<At<String>>,
+}
+
+/// Shares of a request.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetsFile {
+    /// Of processors, as `"70%"`.
+    pub cpu: Option<At<String>>,
+    /// Of memory, as `"80%"`.
+    pub memory: Option<At<String>>,
 }

@@ -86,7 +86,12 @@ impl Parts {
                         caption { span { (self.text(caption)) } }
                     }
                     thead { tr { @for column in &table.columns { (self.heading(column)) } } }
-                    tbody { @for cells in &table.rows { (self.row(&table.columns, cells)) } }
+                    tbody {
+                        @for cells in &table.rows { (self.row(&table.columns, cells)) }
+                        @if table.rows.is_empty() {
+                            tr { td.missing colspan=(table.columns.len()) { "No rows." } }
+                        }
+                    }
                     @if let Some(total) = &table.total {
                         tfoot { (self.row(&table.columns, total)) }
                     }

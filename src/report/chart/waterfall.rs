@@ -42,9 +42,12 @@ pub fn waterfall(words: Words<'_>, sides: [&str; 2], components: &[Component]) -
         svg.text((behind + 8.0, top + BAR / 2.0 + 4.5), &totals[side].in_words(), LEGEND);
         ends
     });
-    for (before, after) in ends[0].iter().zip(&ends[1]) {
+    for (component, (before, after)) in shown.iter().zip(ends[0].iter().zip(&ends[1])) {
         let (from, to) = (TOP + BAR, TOP + BAR + BETWEEN_BARS);
-        svg.line(&[(*before, from), (*after, to)], thin(PALE_INK));
+        // A line to where nothing was measured would show a component that vanished.
+        if component.ms.iter().all(Option::is_some) {
+            svg.line(&[(*before, from), (*after, to)], thin(PALE_INK));
+        }
     }
     let list = bottom + BELOW_AXIS + 22.0;
     legend(&mut svg, list, sides, &shown);

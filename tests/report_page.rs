@@ -10,7 +10,6 @@
 #[path = "support/peers.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod peers;
-#[allow(dead_code, reason = "each test file uses a part of it")]
 mod synthetic;
 
 use std::collections::BTreeSet;

@@ -252,9 +252,15 @@ fn without_a_target_the_reference_service_starts_itself_and_its_cpu_and_memory_a
         "{measured_s} s of CPU, of which {burnt_s} s were asked for"
     );
     let folder = gander.run_folder();
-    for name in
-        ["report.md", "run.json", "latency.hlog", "ledger.json", "resources.jsonl", "journal.log"]
-    {
+    for name in [
+        "report.md",
+        "report.html",
+        "run.json",
+        "latency.hlog",
+        "ledger.json",
+        "resources.jsonl",
+        "journal.log",
+    ] {
         assert!(folder.join(name).is_file(), "{name}");
     }
 }
@@ -268,10 +274,13 @@ fn making_a_report_again_changes_nothing() {
     gander.run(&format!("{scenario} --users 2 --duration 2s --target {}", service.url));
     let read =
         |name: &str| std::fs::read_to_string(gander.run_folder().join(name)).expect("a file");
-    let before = (read("report.md"), read("run.json"));
-    std::fs::remove_file(gander.run_folder().join("report.md")).unwrap();
+    let files = ["report.md", "report.html", "run.json"];
+    let before = files.map(read);
+    for report in ["report.md", "report.html"] {
+        std::fs::remove_file(gander.run_folder().join(report)).unwrap();
+    }
     gander.report();
-    assert_eq!((read("report.md"), read("run.json")), before);
+    assert_eq!(files.map(read), before);
 }
 
 #[test]

@@ -6,13 +6,14 @@ use crate::analysis::profile::{ProfileFindings, Profiled};
 use crate::error::{Error, Exit};
 use crate::profile::{Folded, Profiles};
 use crate::report::profile::diff::{Half, build};
-use crate::report::{markdown, terminal};
+use crate::report::terminal;
 use crate::store::folder::RunFolder;
 use crate::store::run::Run;
 use crate::store::{journal, profiles};
 
 use super::bench::dated;
 use super::output::Output;
+use super::pages;
 
 /// What is compared, and how.
 #[derive(Debug, Clone)]
@@ -40,11 +41,7 @@ pub fn compare(request: &Compare, output: Output) -> Result<Exit, Error> {
         Some(path) => RunFolder::open(path),
         None => RunFolder::create(Path::new("reports"), &dated("compare"))?,
     };
-    for chart in report.charts() {
-        folder.write(&chart.file(), chart.svg.as_bytes())?;
-    }
-    folder.write("compare.md", markdown::render(&report).as_bytes())?;
-    let report = report.saved_as(folder.path().join("compare.md").display().to_string());
+    let report = pages::save(&folder, "compare", report)?;
     output.print(&terminal::render(&report, output.width(), output.colour()))?;
     let are_sound = was.profiled.is_sound() && is.profiled.is_sound();
     Ok(if are_sound { Exit::Passed } else { Exit::Invalid })

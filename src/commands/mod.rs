@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod load;
 pub mod mock;
 pub mod output;
+mod pages;
 mod progress;
 pub mod report;
 pub mod scenario;

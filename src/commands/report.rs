@@ -14,7 +14,7 @@ use crate::store::run::Run;
 use crate::store::{journal, views};
 
 use super::output::{Format, Output};
-use super::signals;
+use super::{pages, signals};
 
 /// `gander report FOLDER`: of a run, a sweep or a self-test.
 pub fn report(folder: &RunFolder, section: Option<&str>, output: &Output) -> Result<Exit, Error> {
@@ -77,18 +77,14 @@ pub struct Saved {
 pub fn save(folder: &RunFolder, dialect: Option<Dialect>) -> Result<Saved, Error> {
     let (run, assessment) = read(folder)?;
     views::write(folder, &run, &assessment.summary, &assessment.validity)?;
-    let place = folder.path().join("report.md");
     let profile = ProfileFindings::of(&store::profiles::read(folder.path())?, &run);
     save_profiles(folder, &profile)?;
-    let mut report = report::run::build(&run, &assessment).saved_as(place.display().to_string());
+    let mut report = report::run::build(&run, &assessment);
     report::profile::add_to(&mut report, &profile, &run, &assessment);
     if let Some(dialect) = dialect {
         report.sections.push(dialect.section(&run.start.plan, &assessment.summary));
     }
-    for chart in report.charts() {
-        folder.write(&chart.file(), chart.svg.as_bytes())?;
-    }
-    folder.write("report.md", report::markdown::render(&report).as_bytes())?;
+    let report = pages::save(folder, "report", report)?;
     Ok(Saved { run, assessment, report, profile })
 }
 

@@ -29,7 +29,7 @@ use crate::target::control::Control;
 use super::bench::{Bench, dated};
 use super::output::{Format, Output};
 use super::report::{read, save};
-use super::signals;
+use super::{pages, signals};
 
 const ANSWERS: &str = include_str!("selftest/answers.toml");
 const STREAMS: &str = include_str!("selftest/streams.toml");
@@ -227,11 +227,9 @@ fn finish_record(
     let accuracy = Accuracy { trials, is_whole };
     let mut summary = report::selftest::json::summary(&accuracy);
     stored::write(folder, record, summary.clone())?;
-    let place = folder.path().join("report.md");
-    let mut report =
-        report::selftest::build(record, &accuracy).saved_as(place.display().to_string());
+    let mut report = report::selftest::build(record, &accuracy);
     report.sections.extend(dialects);
-    folder.write("report.md", report::markdown::render(&report).as_bytes())?;
+    let report = pages::save(folder, "report", report)?;
     match output.format {
         Format::Text => {
             output.print(&report::terminal::render(&report, output.width(), output.colour()))?;

@@ -22,7 +22,7 @@ use crate::store::sweep::{
 use super::bench::{Bench, dated};
 use super::output::{Format, Output};
 use super::report::{Saved, read, save};
-use super::signals;
+use super::{pages, signals};
 
 /// Runs of a search may become this many times as long, so that its rules rest on enough data.
 const MOST_STRETCHED: f64 = 12.0;
@@ -326,12 +326,7 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
     let capacity = capacity::assess(&record, points);
     let mut summary = report::sweep::json::summary(&record, &capacity);
     stored::write(folder, &record, summary.clone())?;
-    let place = folder.path().join("report.md");
-    let report = report::sweep::build(&record, &capacity).saved_as(place.display().to_string());
-    for chart in report.charts() {
-        folder.write(&chart.file(), chart.svg.as_bytes())?;
-    }
-    folder.write("report.md", report::markdown::render(&report).as_bytes())?;
+    let report = pages::save(folder, "report", report::sweep::build(&record, &capacity))?;
     match output.format {
         Format::Text => {
             output.print(&report::terminal::render(&report, output.width(), output.colour()))?;

@@ -58,6 +58,12 @@ pub fn amount(value: f64) -> String {
     figure(value, 3)
 }
 
+/// An amount that may be below zero, without the unit.
+pub fn signed_amount(value: f64) -> String {
+    let sign = if value < 0.0 { "\u{2212}" } else { "" };
+    format!("{sign}{}", amount(value.abs()))
+}
+
 /// An amount of money, without its currency: at least two decimals, and at least three digits that
 /// are not zero.
 pub fn money(value: f64) -> String {

@@ -5,6 +5,7 @@ pub mod chart;
 pub mod dialect;
 pub mod doctor;
 pub mod format;
+pub mod html;
 pub mod inert;
 pub mod json;
 pub mod markdown;

@@ -140,7 +140,8 @@ impl Reader {
         }
     }
 
-    /// Paths in the arguments of macros and attributes, which have no syntax tree.
+    /// Paths in the arguments of macros and attributes, which have no syntax tree. A name alone is none:
+    /// in markup, `h2` is a heading and not a crate.
     fn record_tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut rest = tokens.as_slice();
@@ -164,6 +165,8 @@ impl Reader {
                     if matches!(rest.first(), Some(TokenTree::Punct(mark)) if mark.as_char() == '!')
                     {
                         mark_macro(&mut path);
+                    } else if path.len() == 1 {
+                        continue;
                     }
                     self.record(line(first), path);
                 }

@@ -5,7 +5,8 @@ use crate::measure::summary::{Latency, ms};
 use crate::report::format;
 use crate::report::model::Chart;
 
-use super::plot::{Marker, Plot, Point, Shape, palette};
+use super::look::{INK, palette};
+use super::plot::{Marker, Plot, Point, Shape};
 use super::scale::Scale;
 use super::series::{LOG_FROM_RATIO, MAIN, P50, P95, P99, chart, panel, scale_of, series};
 use super::svg::Stroke;
@@ -30,7 +31,7 @@ pub fn distribution(times: &Distribution, flag: Option<&str>) -> Option<Chart> {
         .map(|(name, x, stroke)| Marker {
             x,
             label: format!("{name} {} ms", format::millis(x)),
-            stroke: Stroke { colour: "#1f2328", ..stroke },
+            stroke: Stroke { colour: INK, ..stroke },
         })
         .collect();
     let plot = Plot {

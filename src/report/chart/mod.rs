@@ -3,11 +3,18 @@
 //! for dark pages) and stay small.
 
 mod distribution;
+pub mod grouped;
+mod look;
+pub mod memory;
+pub mod percentiles;
 mod plot;
+mod rows;
 mod scale;
 mod series;
 mod svg;
 pub mod sweep;
+pub mod waterfall;
 
 pub use distribution::distribution;
+pub use rows::Words;
 pub use series::{counts, first_token, latency, resources, throughput};

@@ -1,40 +1,17 @@
 //! A plot: panels above one another that share a horizontal axis.
 
+use super::look::{AXIS, FLAG, GRID, LEGEND, PALE_INK, PAPER, SHADE, SUBTITLE, TICK, TITLE, thin};
 use super::scale::Scale;
 use super::svg::{Font, Stroke, Svg, text_width};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 78.0;
 const RIGHT: f64 = WIDTH - 22.0;
-const FIRST_PANEL: f64 = 92.0;
+const FIRST_LEGEND: f64 = 72.5;
+const LEGEND_LINE: f64 = 20.0;
+const BELOW_LEGEND: f64 = 19.5;
 const BETWEEN_PANELS: f64 = 26.0;
 const BELOW_PANELS: f64 = 52.0;
-
-/// Colours that people with any common colour blindness can tell apart (Okabe and Ito 2008).
-pub mod palette {
-    /// The first series.
-    pub const BLUE: &str = "#0072b2";
-    /// The second.
-    pub const ORANGE: &str = "#e69f00";
-    /// The worst: failures, the highest percentile.
-    pub const VERMILLION: &str = "#d55e00";
-    /// What is neither good nor bad.
-    pub const GREEN: &str = "#009e73";
-}
-
-const INK: &str = "#1f2328";
-const PALE_INK: &str = "#57606a";
-const GRID: &str = "#e4e8ec";
-/// Colour and opacity.
-const SHADE: (&str, f64) = ("#8c959f", 0.16);
-const ALARM: &str = "#b3261e";
-
-const TITLE: Font = Font { size: 17.0, colour: INK, anchor: "start", bold: true };
-const FLAG: Font = Font { size: 15.0, colour: ALARM, anchor: "end", bold: true };
-const SUBTITLE: Font = Font { size: 13.0, colour: PALE_INK, anchor: "start", bold: false };
-const LEGEND: Font = Font { size: 13.0, colour: INK, anchor: "start", bold: false };
-const TICK: Font = Font { size: 12.0, colour: PALE_INK, anchor: "end", bold: false };
-const AXIS: Font = Font { size: 13.0, colour: INK, anchor: "middle", bold: false };
 
 /// A plot.
 #[derive(Debug, Clone)]
@@ -151,8 +128,7 @@ impl Plot {
         if let Some(flag) = &self.flag {
             svg.text((RIGHT, 30.0), flag, FLAG);
         }
-        self.draw_legend(&mut svg);
-        let mut top = FIRST_PANEL;
+        let mut top = self.draw_legend(&mut svg) + BELOW_LEGEND;
         for (index, panel) in self.panels.iter().enumerate() {
             let frame = Frame { top, bottom: top + panel.height, x: self.x, y: panel.y };
             let is_last = index + 1 == self.panels.len();
@@ -168,26 +144,38 @@ impl Plot {
         svg.finish(bottom + BELOW_PANELS, &self.title, description)
     }
 
-    fn draw_legend(&self, svg: &mut Svg) {
+    /// Each name once, in as many lines as they need; returns where the last of them ends.
+    fn draw_legend(&self, svg: &mut Svg) -> f64 {
         let mut seen: Vec<&str> = Vec::new();
-        let mut x = 20.0;
+        let (mut x, mut y) = (20.0, FIRST_LEGEND);
+        let mut place = |name: &str| {
+            let width = 28.0 + text_width(name, LEGEND.size) + 22.0;
+            if x > 20.0 && x + width > RIGHT + 22.0 {
+                (x, y) = (20.0, y + LEGEND_LINE);
+            }
+            x += width;
+            (x - width, y)
+        };
         for series in self.panels.iter().flat_map(|panel| &panel.series) {
             if seen.contains(&series.name.as_str()) {
                 continue;
             }
             seen.push(&series.name);
+            let (x, y) = place(&series.name);
             match series.shape {
-                Shape::Bars => svg.rect((x, 62.0), (22.0, 11.0), series.stroke.colour, 0.85),
-                Shape::Dots => svg.line(&[(x + 11.0, 68.0)], series.stroke),
-                _ => svg.line(&[(x, 68.0), (x + 22.0, 68.0)], series.stroke),
+                Shape::Bars => svg.rect((x, y - 10.5), (22.0, 11.0), series.stroke.colour, 0.85),
+                Shape::Dots => svg.line(&[(x + 11.0, y - 4.5)], series.stroke),
+                _ => svg.line(&[(x, y - 4.5), (x + 22.0, y - 4.5)], series.stroke),
             }
-            svg.text((x + 28.0, 72.5), &series.name, LEGEND);
-            x += 28.0 + text_width(&series.name, LEGEND.size) + 22.0;
+            svg.text((x + 28.0, y), &series.name, LEGEND);
         }
         if !self.unmeasured().is_empty() {
-            svg.rect((x, 62.0), (22.0, 11.0), SHADE.0, SHADE.1 * 1.5);
-            svg.text((x + 28.0, 72.5), "not in the measured part", LEGEND);
+            let name = "not in the measured part";
+            let (x, y) = place(name);
+            svg.rect((x, y - 10.5), (22.0, 11.0), SHADE.0, SHADE.1 * 1.5);
+            svg.text((x + 28.0, y), name, LEGEND);
         }
+        y
     }
 
     /// Shade, vertical grid and labels of the horizontal axis.
@@ -254,7 +242,7 @@ impl Marker {
         let width = text_width(&self.label, LEGEND.size);
         let y = frame.top + 15.0 + 19.0 * row as f64;
         let left = if x + width + 8.0 > RIGHT { x - 7.0 - width } else { x + 7.0 };
-        svg.rect((left - 3.0, y - 12.5), (width + 2.0, 17.0), "#ffffff", 1.0);
+        svg.rect((left - 3.0, y - 12.5), (width + 2.0, 17.0), PAPER, 1.0);
         svg.text((left, y), &self.label, LEGEND);
     }
 }
@@ -300,8 +288,4 @@ impl Series {
 /// How many labels suit a vertical axis of this height.
 pub fn ticks_of(height: f64) -> usize {
     ((height / 42.0) as usize).max(2)
-}
-
-fn thin(colour: &'static str) -> Stroke {
-    Stroke { colour, width: 1.0, dash: "" }
 }

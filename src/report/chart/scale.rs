@@ -19,6 +19,12 @@ pub enum Scale {
         /// Value at its end.
         max: f64,
     },
+    /// Shares from 0 up to `max`, below 1: equal distances each time that a tenth is left of what is
+    /// above.
+    Tail {
+        /// Share at the axis' end.
+        max: f64,
+    },
 }
 
 /// A labelled value.
@@ -33,9 +39,15 @@ pub struct Tick {
 impl Scale {
     /// From zero to a round value at or above `max`, with about `ticks` labelled values.
     pub fn from_zero(max: f64, ticks: usize) -> Scale {
-        let max = if max > 0.0 { max } else { 1.0 };
-        let step = round_step(max / ticks as f64);
-        Scale::Linear { min: 0.0, max: (max / step).ceil() * step }
+        Scale::with_zero(0.0, max, ticks)
+    }
+
+    /// From a round value at or below `min`, and not above zero, to one at or above `max`.
+    pub fn with_zero(min: f64, max: f64, ticks: usize) -> Scale {
+        let (min, max) = (min.min(0.0), max.max(0.0));
+        let max = if max > min { max } else { 1.0 };
+        let step = round_step((max - min) / ticks as f64);
+        Scale::Linear { min: (min / step).floor() * step, max: (max / step).ceil() * step }
     }
 
     /// Where `value` lies: 0 at the axis' begin, 1 at its end; values beyond are held there.
@@ -43,6 +55,7 @@ impl Scale {
         let share = match *self {
             Scale::Linear { min, max } => (value - min) / (max - min),
             Scale::Log { min, max } => (value / min).ln() / (max / min).ln(),
+            Scale::Tail { max } => (1.0 - value.min(max)).ln() / (1.0 - max).ln(),
         };
         if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
     }
@@ -52,6 +65,7 @@ impl Scale {
         match *self {
             Scale::Linear { min, max } => linear_ticks(min, max, wanted),
             Scale::Log { min, max } => log_ticks(min, max, wanted),
+            Scale::Tail { max } => tail_ticks(max),
         }
     }
 }
@@ -70,8 +84,12 @@ fn linear_ticks(min: f64, max: f64, wanted: usize) -> Vec<Tick> {
     let first = (min / step - 1e-6).ceil() as i64;
     let last = (max / step + 1e-6).floor() as i64;
     let label = |value: f64| match decimals {
-        0 => format::count(value.round() as u64),
-        _ => format!("{value:.decimals$}"),
+        0 => format::count(value.abs().round() as u64),
+        _ => format!("{:.decimals$}", value.abs()),
+    };
+    let label = |value: f64| match value < 0.0 {
+        true => format!("\u{2212}{}", label(value)),
+        false => label(value),
     };
     let values = (first..=last).map(|index| index as f64 * step);
     values.map(|value| Tick { value, label: label(value) }).collect()
@@ -89,6 +107,24 @@ fn log_ticks(min: f64, max: f64, wanted: usize) -> Vec<Tick> {
         .filter(|value| (min * 0.999..=max * 1.001).contains(value))
         .map(|value| Tick { value, label: log_label(value) })
         .collect()
+}
+
+/// In percent; where the axis is long, those between the powers of ten have no room.
+fn tail_ticks(max: f64) -> Vec<Tick> {
+    let between = [("75", 0.75), ("95", 0.95)];
+    let always = [
+        ("0", 0.0),
+        ("50", 0.5),
+        ("90", 0.9),
+        ("99", 0.99),
+        ("99.9", 0.999),
+        ("99.99", 0.9999),
+        ("99.999", 0.999_99),
+        ("99.9999", 0.999_999),
+    ];
+    let between = between.into_iter().filter(|_| max <= 0.999_999);
+    let fitting = between.chain(always).filter(|(_, value)| *value <= max);
+    fitting.map(|(label, value)| Tick { value, label: label.to_owned() }).collect()
 }
 
 fn log_label(value: f64) -> String {
@@ -118,6 +154,11 @@ mod tests {
             labels(Scale::Log { min: 0.5, max: 120.0 }, 8),
             ["0.5", "1", "2", "5", "10", "20", "50", "100"]
         );
+        assert_eq!(labels(Scale::with_zero(-12.0, 31.0, 5), 5), ["\u{2212}20", "0", "20", "40"]);
+        assert_eq!(
+            labels(Scale::Tail { max: 0.9995 }, 8),
+            ["75", "95", "0", "50", "90", "99", "99.9"]
+        );
     }
 
     #[test]
@@ -126,5 +167,8 @@ mod tests {
         assert!((scale.position(10.0) - 0.5).abs() < 1e-9);
         assert_eq!(scale.position(0.0), 0.0);
         assert_eq!(scale.position(1e9), 1.0);
+        let tail = Scale::Tail { max: 0.9999 };
+        assert!((tail.position(0.99) - 0.5).abs() < 1e-9 && tail.position(1.0) == 1.0);
+        assert_eq!(tail.position(0.0), 0.0);
     }
 }

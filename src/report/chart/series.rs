@@ -11,7 +11,8 @@ use crate::report::timeline::{Bin, BinLatency, Timeline};
 use crate::schedule::OpenLoad;
 use crate::store::run::Run;
 
-use super::plot::{Panel, Plot, Point, Series, Shape, palette, ticks_of};
+use super::look::palette;
+use super::plot::{Panel, Plot, Point, Series, Shape, ticks_of};
 use super::scale::Scale;
 use super::svg::Stroke;
 
@@ -29,14 +30,15 @@ pub(super) const P99: Stroke = Stroke { colour: palette::VERMILLION, width: 2.2,
 
 /// A horizontal axis of time since the run's start, in a unit that suits its length.
 #[derive(Debug, Clone, Copy)]
-struct TimeAxis {
-    end: f64,
+pub(super) struct TimeAxis {
+    /// Its end, in its unit.
+    pub(super) end: f64,
     unit_seconds: f64,
     unit: &'static str,
 }
 
 impl TimeAxis {
-    fn up_to(end_seconds: f64) -> Self {
+    pub(super) fn up_to(end_seconds: f64) -> Self {
         let (unit_seconds, unit) = match end_seconds {
             s if s <= 300.0 => (1.0, "s"),
             s if s <= 2.0 * 3600.0 => (60.0, "min"),
@@ -45,8 +47,13 @@ impl TimeAxis {
         TimeAxis { end: end_seconds / unit_seconds, unit_seconds, unit }
     }
 
-    fn point(&self, from: f64, to: f64, y: Option<f64>) -> Point {
+    pub(super) fn point(&self, from: f64, to: f64, y: Option<f64>) -> Point {
         Point { from: from / self.unit_seconds, to: to / self.unit_seconds, y }
+    }
+
+    /// Its name and unit.
+    pub(super) fn label(&self) -> String {
+        format!("Time since the start of the run ({})", self.unit)
     }
 
     fn points(&self, bins: &[Bin], y: impl Fn(&Bin) -> Option<f64>) -> Vec<Point> {
@@ -59,7 +66,7 @@ impl TimeAxis {
             title: title.to_owned(),
             subtitle,
             flag: None,
-            x_label: format!("Time since the start of the run ({})", self.unit),
+            x_label: self.label(),
             x: Scale::Linear { min: 0.0, max: self.end.max(f64::MIN_POSITIVE) },
             measured: Some((second(window.start.as_secs_f64()), second(window.end.as_secs_f64()))),
             panels: Vec::new(),

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use crate::report::inert;
 
+use super::look::{EDGE, IN_THE_DARK, PAPER};
+
 /// Fonts that exist nearly everywhere, the system's own first.
 const FONTS: &str = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif";
 
@@ -108,7 +110,9 @@ impl Svg {
         let _infallible = writeln!(self.body, "{element}");
     }
 
-    /// The whole document: with a background of its own, so that it is legible on any page.
+    /// The whole document: with a background of its own, so that it is legible on any page, and dark
+    /// where the reader prefers that. The colours stand at the elements too, for programs that know no
+    /// style sheets.
     pub fn finish(self, height: f64, title: &str, description: &str) -> String {
         let Svg { body, width } = self;
         let (title, description) = (escape(title), escape(description));
@@ -116,13 +120,22 @@ impl Svg {
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" font-family="{FONTS}">
 <title>{title}</title>
 <desc>{description}</desc>
-<rect x="0.5" y="0.5" width="{}" height="{}" rx="6" fill="#ffffff" stroke="#d0d7de"/>
+<style>{}</style>
+<rect x="0.5" y="0.5" width="{}" height="{}" rx="6" fill="{PAPER}" stroke="{EDGE}"/>
 {body}</svg>
 "##,
+            dark_style(),
             width - 1.0,
             height - 1.0
         )
     }
+}
+
+fn dark_style() -> String {
+    let rules = IN_THE_DARK.iter().map(|(light, dark)| {
+        format!("[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}")
+    });
+    format!("@media (prefers-color-scheme:dark){{{}}}", rules.collect::<String>())
 }
 
 /// About how wide `text` is drawn: a little too wide for most fonts.

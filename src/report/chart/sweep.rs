@@ -4,7 +4,8 @@ use crate::analysis::capacity::{Group, Level};
 use crate::report::format;
 use crate::report::model::Chart;
 
-use super::plot::{Plot, Point, Series, Shape, palette};
+use super::look::palette;
+use super::plot::{Plot, Point, Series, Shape};
 use super::scale::Scale;
 use super::series::{LOG_FROM_RATIO, MAIN, P50, P95, P99, chart, panel, scale_of, series};
 use super::svg::Stroke;

@@ -11,7 +11,6 @@ pub mod markdown;
 pub mod model;
 pub mod profile;
 mod provenance;
-pub mod resources;
 pub mod run;
 pub mod selftest;
 mod soak;

@@ -719,7 +719,6 @@ fn only_what_became_cheaper_is_said_to_have_shrunk() {
     let report = build(
         Half { run: "reports/before", profiled: was, ms_per_request: all },
         Half { run: "reports/after", profiled: is, ms_per_request: all * less },
-        &[],
     );
     insta::assert_snapshot!("profile-diff.100", terminal::render(&report, 100, false));
     assert!(was.is_sound() && is.is_sound());

@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod alerts;
 pub mod capacity;
+pub mod compare;
 pub mod group;
 pub mod leak;
 pub mod machine;

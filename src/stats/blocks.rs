@@ -13,7 +13,9 @@ pub const REPLICATES: usize = 500;
 /// can be said about how runs differ.
 pub const FEWEST_RUNS: usize = 3;
 /// Fewer blocks than this say nothing about how blocks differ.
-pub const FEWEST_BLOCKS: f64 = 4.0;
+pub const FEWEST_BLOCKS: f64 = 3.0;
+/// Length of a block over the cube root of the length of the series.
+const LENGTH: f64 = 1.5;
 /// An error is made from the replicates in which the statistic exists, if that is nearly all of them.
 const FEWEST_FINITE: f64 = 0.95;
 
@@ -27,11 +29,12 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Runs with these numbers of cells, in blocks of the cube root of the mean of them, as Künsch (1989)
-    /// and Hall, Horowitz and Jing (1995) have it for variances; no shorter than `shortest` cells.
+    /// Runs with these numbers of cells, in blocks that grow with the cube root of the mean of them, as
+    /// Künsch (1989) and Hall, Horowitz and Jing (1995) have it for variances: one and a half times
+    /// that, for noise that lasts for some seconds; no shorter than `shortest` cells.
     pub fn of(runs: Vec<usize>, shortest: usize) -> Layout {
         let mean = runs.iter().sum::<usize>() as f64 / runs.len().max(1) as f64;
-        Layout { runs, block: (mean.cbrt().round() as usize).max(shortest).max(1) }
+        Layout { runs, block: ((LENGTH * mean.cbrt()).round() as usize).max(shortest).max(1) }
     }
 
     /// `count` units without an inner order, such as runs with one value each.
@@ -179,9 +182,45 @@ mod tests {
     #[test]
     fn too_few_units_give_no_error() {
         let figure = |_: &[u32]| vec![1.0];
-        assert_eq!(standard_errors(&Layout::of(vec![7], 2), 1, figure), [None]);
-        assert_eq!(standard_errors(&Layout::of(vec![8], 2), 1, figure), [Some(0.0)]);
+        assert_eq!(standard_errors(&Layout::of(vec![8], 2), 1, figure), [None]);
+        assert_eq!(standard_errors(&Layout::of(vec![9], 2), 1, figure), [Some(0.0)]);
         assert_eq!(standard_errors(&Layout::of_units(2), 1, figure), [None]);
         assert_eq!(standard_errors(&Layout::of_units(3), 1, |_| vec![f64::NAN]), [None]);
+    }
+
+    /// Of 400 pairs of series that do not differ, each of `seconds` seconds whose noise is shared to
+    /// `shared` from one to the next: how many are said to differ.
+    fn false_alarms(seconds: usize, shared: f64) -> usize {
+        let mut random = generator(5);
+        let mut series = || -> Vec<f64> {
+            let mut now = normal(&mut random);
+            let innovation = (1.0 - shared * shared).sqrt();
+            let next = |_| {
+                now = shared * now + innovation * normal(&mut random);
+                now
+            };
+            (0..seconds).map(next).collect()
+        };
+        let layout = Layout::of(vec![seconds], 1);
+        let is_alarm = |_: &usize| {
+            let sides = [series(), series()];
+            let errors = sides.each_ref().map(|values| mean_error(values, &layout));
+            let [was, is] = sides.map(|values| values.iter().sum::<f64>() / seconds as f64);
+            let freedom = welch_freedom(errors, [layout.units(); 2]);
+            (is - was).abs() > crate::stats::student::t_95(freedom) * errors[0].hypot(errors[1])
+        };
+        (0..400).filter(is_alarm).count()
+    }
+
+    #[test]
+    fn of_series_that_do_not_differ_one_in_twenty_is_said_to() {
+        let rates = [(9, 0.0), (13, 0.0), (30, 0.0), (60, 0.0), (30, 0.4), (60, 0.4), (120, 0.6)]
+            .map(|(seconds, shared)| (seconds, shared, false_alarms(seconds, shared)));
+        eprintln!("{rates:?} of 400");
+        for (seconds, shared, alarms) in rates {
+            // 5% of 400 and two standard errors; noise that lasts for seconds costs more.
+            let most = if shared == 0.0 { 29 } else { 40 + (shared * 10.0) as usize };
+            assert!(alarms <= most, "{alarms} of 400 with {seconds} s, {shared}");
+        }
     }
 }

@@ -282,7 +282,12 @@ impl Pair<'_> {
         for quantity in self.quantities(steps) {
             let was = self.was.figure(quantity, steps[0]);
             let is = self.is.figure(quantity, steps[1]);
-            if was.is_none() && is.is_none() {
+            // Connections that nobody opened in the measured part tell nothing.
+            let is_told = |it: &Option<Figure>| match quantity {
+                Quantity::Connections => it.is_some_and(|it| it.value > 0.0),
+                _ => it.is_some(),
+            };
+            if ![was, is].iter().any(is_told) {
                 continue;
             }
             let spread = match place(quantity) {
@@ -460,7 +465,7 @@ impl Pair<'_> {
         match (quantity, spread) {
             (_, Some(_)) => None,
             (Quantity::Memory, None) => {
-                Some(format!("one value a run: it takes {FEWEST_RUNS} runs on each side"))
+                Some(format!("one value a run, fewer than {FEWEST_RUNS} runs"))
             }
             _ if is_none(self.was) || is_none(self.is) => Some("too few blocks of time".to_owned()),
             _ => Some("there is nothing of it in most of the time".to_owned()),
@@ -527,9 +532,9 @@ fn judge(better: Better, margin: f64, amount: f64, interval: Interval) -> (Word,
     let reason = match (low > 0.0, high < 0.0) {
         (true, _) if worse > margin => return (Word::Regressed, None),
         (_, true) if -worse > margin => return (Word::Improved, None),
-        (true, _) => "worse, and it may be by more than the margin or by less",
-        (_, true) => "better, and it may be by more than the margin or by less",
-        _ => "it may be better or worse: measure for longer",
+        (true, _) => "worse, by more or less than the margin",
+        (_, true) => "better, by more or less than the margin",
+        _ => "better or worse",
     };
     (Word::Inconclusive, Some(reason.to_owned()))
 }

@@ -186,7 +186,7 @@ fn interval_note(comparison: &Comparison) -> String {
         }
     };
     format!(
-        "95% interval of the change: from a bootstrap over stretches of time and never over single requests, which are not independent of each other (circular blocks, Politis and Romano 1992; Student's t with the degrees of freedom of Welch 1947). {how} Of failures it is no narrower than Newcombe's (1998). It covers noise within what was drawn: where that is time within a run, a machine that was slower during one run than during the other is taken for a change. Runs that alternate, three or more on each side, cover that too. Each figure is judged by itself: of many that did not change, one in twenty may fall outside of its interval."
+        "95% interval of the change: from a bootstrap over stretches of time and never over single requests, which are not independent of each other (circular blocks, Politis and Romano 1992; Student's t with the degrees of freedom of Welch 1947). {how} Of failures it is no narrower than Newcombe's (1998). It covers noise within what was drawn: where that is time within a run, a machine that was slower during one run than during the other is taken for a change. Runs that alternate, three or more on each side, cover that too. Each figure is judged by itself: of many that did not change, about one in twenty falls outside of its interval, and one in ten where noise lasts for several seconds (found on made-up series)."
     )
 }
 

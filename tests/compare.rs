@@ -26,7 +26,7 @@ use serde_json::Value;
 use synthetic::{Failure, Scene};
 
 /// A minute of one kind of request.
-fn scene(seed: u64, median_ms: fn(f64) -> f64) -> Scene {
+fn scene(seed: u64, median_ms: Speed) -> Scene {
     Scene {
         seconds: 32.0,
         warm_up: 1.0,
@@ -162,10 +162,13 @@ fn intervals_shrink_with_more_data() {
     assert!(many < few, "{few} and {many}");
 }
 
+/// Median of the response time in milliseconds at a moment.
+type Speed = fn(f64) -> f64;
+
 /// Both runs of a pair are as fast as the machine then was: pairs show a change that is lost otherwise.
 #[test]
 fn what_disturbs_both_runs_of_a_pair_disturbs_no_verdict() {
-    let speeds: [[fn(f64) -> f64; 2]; 6] = [
+    let speeds: [[Speed; 2]; 6] = [
         [|_| 80.0, |_| 88.0],
         [|_| 120.0, |_| 132.0],
         [|_| 95.0, |_| 104.5],
@@ -185,6 +188,24 @@ fn what_disturbs_both_runs_of_a_pair_disturbs_no_verdict() {
     let pairs = compare(&was, &is, &rules).unwrap();
     assert!(pairs.paired);
     assert_eq!(figure(&pairs, quantity).word, Word::Regressed, "{:?}", figure(&pairs, quantity));
+}
+
+#[test]
+fn streams_are_compared_by_their_own_times_and_each_step_by_itself() {
+    let (run, _) = synthetic::streaming();
+    let sides = [0, 1].map(|_| group(vec![run.clone()]));
+    let comparison = compared(&sides[0], &sides[1]);
+    for metric in [Metric::Ttft, Metric::InterChunk, Metric::Tpot] {
+        for statistic in [Statistic::P50, Statistic::P95] {
+            let it = figure(&comparison, Quantity::Time(metric, statistic));
+            assert_eq!(it.change.unwrap().ratio, Some(1.0), "{it:?}");
+        }
+    }
+    assert!(figure(&comparison, Quantity::OutputTokens).before.unwrap() > 0.0);
+    let (before, after) = example(&[]);
+    let parts = compared(&before.group, &after.group).parts;
+    let steps: Vec<_> = parts.iter().map(|part| part.step.as_deref()).collect();
+    assert_eq!(steps, [None, Some("predict"), Some("health")]);
 }
 
 /// Whether the `number`-th request fails, where every `every`-th does.

@@ -190,7 +190,7 @@ impl Quantity {
 
 /// How far figures may differ and still count as unchanged, by name: shares of what they were; of
 /// failures and connections, points (0.01 is one).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Margins(BTreeMap<String, f64>);
 
 impl Default for Margins {

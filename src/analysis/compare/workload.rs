@@ -136,14 +136,12 @@ impl Found {
             load.iterations().map_or("no limit".to_owned(), |iterations| iterations.to_string())
         };
         self.note(Weight::Noted, "iterations", iterations(was), iterations(is));
-        let lengths: [(&str, fn(&LoadModel) -> Duration); 3] = [
-            ("duration", LoadModel::duration),
-            ("warm-up", LoadModel::warm_up),
-            ("cool-down", LoadModel::cool_down),
-        ];
-        for (what, of) in lengths {
+        let mut length = |what: &str, of: fn(&LoadModel) -> Duration| {
             self.note(Weight::Noted, what, show_duration(of(was)), show_duration(of(is)));
-        }
+        };
+        length("duration", LoadModel::duration);
+        length("warm-up", LoadModel::warm_up);
+        length("cool-down", LoadModel::cool_down);
     }
 
     fn machine(&mut self, was: &Environment, is: &Environment) {

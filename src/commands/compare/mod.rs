@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Zoned;
 
 use crate::analysis::compare::workload::{Difference, Weight, differences};
-use crate::analysis::compare::{Margins, Rules, compare as compare_groups};
+use crate::analysis::compare::{Comparison, Margins, Rules, compare as compare_groups};
 use crate::analysis::group::Group;
 use crate::error::{Error, Exit};
 use crate::measure::validity::Validity;
@@ -59,9 +59,9 @@ pub fn compare(request: &Compare, output: &Output) -> Result<Exit, Error> {
         Some(path) => RunFolder::open(path),
         None => RunFolder::create(Path::new("reports"), &dated("compare"))?,
     };
+    let made = told.save(&folder, &request.command_line)?;
+    // The folder is there by now, so that others can be told as seen from it.
     let seen = |paths: &[PathBuf]| -> Vec<PathBuf> {
-        // A folder that is not there yet is seen from nowhere.
-        let _ = std::fs::create_dir_all(folder.path());
         paths.iter().map(|path| stored::seen_from(folder.path(), path)).collect()
     };
     let record = CompareRecord {
@@ -76,7 +76,7 @@ pub fn compare(request: &Compare, output: &Output) -> Result<Exit, Error> {
         profile: request.profile,
         renames: request.renames.clone(),
     };
-    told.show(&folder, &record, output)
+    made.show(&folder, &record, output)
 }
 
 /// Makes the report of a comparison again, from its folder and those of its runs.
@@ -85,10 +85,9 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
     let found = |paths: &[PathBuf]| -> Vec<PathBuf> {
         paths.iter().map(|path| folder.path().join(path)).collect()
     };
-    let (before, after) = (found(&record.before), found(&record.after));
     let request = Compare {
-        before: before.clone(),
-        after: after.clone(),
+        before: found(&record.before),
+        after: found(&record.after),
         paired: record.paired,
         margins: record.margins.clone(),
         allow_different: record.allow_different,
@@ -97,7 +96,8 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
         out: Some(folder.path().to_owned()),
         command_line: record.command_line.clone(),
     };
-    Told::of(&before, &after, &request)?.show(folder, &record, output)
+    let told = Told::of(&request.before, &request.after, &request)?;
+    told.save(folder, &record.command_line)?.show(folder, &record, output)
 }
 
 /// The folders of runs that `paths` name: themselves, or the runs of a sweep that had one load.
@@ -131,7 +131,7 @@ fn runs_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 struct Told {
     before: Side,
     after: Side,
-    comparison: crate::analysis::compare::Comparison,
+    comparison: Comparison,
     differences: Vec<Difference>,
     profiles: Option<[Profile; 2]>,
 }
@@ -172,44 +172,26 @@ impl Told {
         Ok(Told { before: was, after: is, comparison, differences, profiles })
     }
 
-    /// Writes the record and the report, and shows the latter.
-    fn show(
-        &self,
-        folder: &RunFolder,
-        record: &CompareRecord,
-        output: &Output,
-    ) -> Result<Exit, Error> {
+    /// Writes the report into `folder`.
+    fn save(&self, folder: &RunFolder, command_line: &[String]) -> Result<Made, Error> {
         let compares = Compares {
             before: &self.before,
             after: &self.after,
             comparison: &self.comparison,
             differences: &self.differences,
-            command_line: &record.command_line,
+            command_line,
         };
-        let mut summary = report::compare::json::summary(&compares);
-        stored::write(folder, record, summary.clone())?;
         let (report, is_sound) = self.with_profiles(report::compare::build(&compares))?;
         for chart in report.charts() {
             folder.write(&chart.file(), chart.svg.as_bytes())?;
         }
         folder.write("compare.md", report::markdown::render(&report).as_bytes())?;
-        match output.format {
-            Format::Text => {
-                let place = folder.path().join("compare.md").display().to_string();
-                let report = report.saved_as(place);
-                output.print(&report::terminal::render(
-                    &report,
-                    output.width(),
-                    output.colour(),
-                ))?;
-            }
-            Format::Json => {
-                summary["folder"] = folder.path().display().to_string().into();
-                output.print(&format!("{summary:#}\n"))?;
-            }
-        }
-        let is_sound = is_sound && self.before.is_valid() && self.after.is_valid();
-        Ok(if is_sound { Exit::Passed } else { Exit::Invalid })
+        let place = folder.path().join("compare.md").display().to_string();
+        Ok(Made {
+            summary: report::compare::json::summary(&compares),
+            report: report.saved_as(place),
+            is_sound: is_sound && self.before.is_valid() && self.after.is_valid(),
+        })
     }
 
     /// `report` with what the profiles say, where they are compared; and whether they may be trusted.
@@ -218,6 +200,37 @@ impl Told {
         let (was, is) = (before.half()?, after.half()?);
         let is_sound = was.profiled.is_sound() && is.profiled.is_sound();
         Ok((report.with_part(diff::build(was, is)), is_sound))
+    }
+}
+
+/// A comparison whose report is written.
+struct Made {
+    report: Report,
+    summary: serde_json::Value,
+    /// Whether all runs, and the profiles that were compared, may be trusted.
+    is_sound: bool,
+}
+
+impl Made {
+    /// Writes the record, and shows the result.
+    fn show(
+        mut self,
+        folder: &RunFolder,
+        record: &CompareRecord,
+        output: &Output,
+    ) -> Result<Exit, Error> {
+        stored::write(folder, record, self.summary.clone())?;
+        match output.format {
+            Format::Text => {
+                let (width, colour) = (output.width(), output.colour());
+                output.print(&report::terminal::render(&self.report, width, colour))?;
+            }
+            Format::Json => {
+                self.summary["folder"] = folder.path().display().to_string().into();
+                output.print(&format!("{:#}\n", self.summary))?;
+            }
+        }
+        Ok(if self.is_sound { Exit::Passed } else { Exit::Invalid })
     }
 }
 

@@ -10,6 +10,7 @@ use comrak::nodes::NodeValue;
 use comrak::{Arena, Options, parse_document};
 use gander::analysis::leak::{Leakage, Resource};
 use gander::analysis::profile::{Bound, ProfileFindings};
+use gander::analysis::resources::Resources;
 use gander::analysis::{Assessment, Ruling};
 use gander::measure::interval::Phase;
 use gander::measure::resource::{Detail, Observed, ResourceSample};
@@ -18,7 +19,6 @@ use gander::measure::summary::MeasuredWindow;
 use gander::plan::{Purpose, Stop};
 use gander::profile::{Counts, Folded, Missing, ProfileRecord, Profiles, SamplerKind};
 use gander::report::model::{Cell, Report, Span, Table};
-use gander::report::resources::Resources;
 use gander::report::timeline::Timeline;
 use gander::report::{inert, json, markdown, run, terminal};
 use gander::scenario::slo::Alert;
@@ -790,7 +790,6 @@ fn only_what_became_cheaper_is_said_to_have_shrunk() {
     let report = build(
         Half { run: "reports/before", profiled: was, ms_per_request: all },
         Half { run: "reports/after", profiled: is, ms_per_request: all * less },
-        &[],
     );
     insta::assert_snapshot!("profile-diff.100", terminal::render(&report, 100, false));
     assert!(was.is_sound() && is.is_sound());

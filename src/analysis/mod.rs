@@ -3,9 +3,12 @@
 pub mod accuracy;
 pub mod alerts;
 pub mod capacity;
+pub mod compare;
+pub mod group;
 pub mod leak;
 pub mod machine;
 pub mod profile;
+pub mod resources;
 pub mod server;
 pub mod sizing;
 pub mod soak;

@@ -40,7 +40,7 @@ enum Command {
     Profile(Box<profile::ProfileArgs>),
     Sweep(Box<sweep::SweepArgs>),
     Soak(Box<soak::SoakArgs>),
-    /// Make the report of a run, a sweep or a self-test again from its folder, also of a run that was killed
+    /// Make the report of a run, a sweep, a self-test or a comparison again from its folder, also of a run that was killed
     Report(ReportArgs),
     Compare(compare::CompareArgs),
     Scenario(scenario::ScenarioArgs),
@@ -64,7 +64,7 @@ struct SuperviseArgs {
 
 #[derive(Debug, Args)]
 struct ReportArgs {
-    /// Folder of a run, a sweep or a self-test, as reports/2026-01-31T12-00-00-inference-mix
+    /// Folder of a run, a sweep, a self-test or a comparison, as reports/2026-01-31T12-00-00-inference-mix
     run: PathBuf,
     /// Show this section alone, with all that is in it: profile, modules, errors …
     #[arg(long, value_name = "NAME")]
@@ -104,12 +104,18 @@ enum FormatArg {
     Json,
 }
 
-impl OutputArgs {
-    fn output(&self) -> Output {
-        let format = match self.format {
+impl From<FormatArg> for Format {
+    fn from(argument: FormatArg) -> Format {
+        match argument {
             FormatArg::Text => Format::Text,
             FormatArg::Json => Format::Json,
-        };
+        }
+    }
+}
+
+impl OutputArgs {
+    fn output(&self) -> Output {
+        let format = Format::from(self.format);
         let dialect = self.dialect.map(|tool| match tool {
             DialectArg::Vllm => Dialect::Vllm,
             DialectArg::Guidellm => Dialect::Guidellm,
@@ -145,7 +151,7 @@ impl Command {
             Command::Profile(arguments) => arguments.run(command_line),
             Command::Sweep(arguments) => arguments.run(command_line),
             Command::Soak(arguments) => arguments.run(command_line),
-            Command::Compare(arguments) => arguments.run(),
+            Command::Compare(arguments) => arguments.run(command_line),
             Command::Report(arguments) => commands::report::report(
                 &RunFolder::open(arguments.run),
                 arguments.section.as_deref(),

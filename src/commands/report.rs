@@ -16,10 +16,12 @@ use crate::store::{journal, views};
 use super::output::{Format, Output};
 use super::{pages, signals};
 
-/// `gander report FOLDER`: of a run, a sweep or a self-test.
+/// `gander report FOLDER`: of a run, a sweep, a self-test or a comparison.
 pub fn report(folder: &RunFolder, section: Option<&str>, output: &Output) -> Result<Exit, Error> {
-    let is_run =
-        !store::sweep::is_sweep(folder.path()) && !store::selftest::is_selftest(folder.path());
+    let is_comparison = store::compare::is_comparison(folder.path());
+    let is_run = !store::sweep::is_sweep(folder.path())
+        && !store::selftest::is_selftest(folder.path())
+        && !is_comparison;
     if let (Some(_), false) = (section, is_run) {
         let what = format!("{} is no folder of a run", folder.path().display());
         return Err(Error::BadInput(format!("{what}: --section shows a part of a run's report")));
@@ -29,6 +31,9 @@ pub fn report(folder: &RunFolder, section: Option<&str>, output: &Output) -> Res
     }
     if store::selftest::is_selftest(folder.path()) {
         return super::selftest::finish(folder, output);
+    }
+    if is_comparison {
+        return super::compare::finish(folder, output);
     }
     show(folder, section, output)
 }

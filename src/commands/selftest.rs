@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Zoned;
 
 use crate::analysis::accuracy::{Accuracy, Cost, Trial};
+use crate::analysis::resources::Resources;
 use crate::error::{Error, Exit};
 use crate::http::HttpOptions;
 use crate::measure::resource::Observed;
@@ -15,7 +16,6 @@ use crate::observe::environment::environment;
 use crate::plan::{OBSERVE_EVERY, Plan, Purpose, Stop, Target};
 use crate::report;
 use crate::report::model::Section;
-use crate::report::resources::Resources;
 use crate::scenario::Scenario;
 use crate::schedule::{
     Arrivals, ClosedLoad, LoadModel, OpenLoad, Rate, RateStage, Spread, Stage, show_duration,

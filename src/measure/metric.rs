@@ -1,4 +1,4 @@
-//! The one table of latency metrics: name, formula, and how a value is taken from a sample.
+//! The one table of latency metrics: name, formula, which way is better, and how a value is taken from a sample.
 
 use std::time::Duration;
 
@@ -39,7 +39,22 @@ pub enum Metric {
     TpotFromSend,
 }
 
+/// Which way a figure gets better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    /// Less is better: times, failures, costs.
+    Lower,
+    /// More is better: throughput.
+    Higher,
+}
+
 impl Metric {
+    /// Which way it gets better: every metric here is a time somebody waits.
+    pub fn better(self) -> Better {
+        Better::Lower
+    }
+
     /// Every metric, in the order in which reports list them.
     pub const ALL: [Metric; 13] = [
         Metric::ResponseTime,

@@ -105,6 +105,18 @@ pub struct TcpSockets {
     pub other: u32,
 }
 
+impl TcpSockets {
+    /// The more of each state.
+    pub fn most(self, other: TcpSockets) -> TcpSockets {
+        TcpSockets {
+            established: self.established.max(other.established),
+            close_wait: self.close_wait.max(other.close_wait),
+            listening: self.listening.max(other.listening),
+            other: self.other.max(other.other),
+        }
+    }
+}
+
 /// What a process may use at most. `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Limits {

@@ -55,6 +55,23 @@ impl Merged {
         self.rows.merge(&interval.rows);
     }
 
+    /// Adds all of `other`: what another run recorded, or another part of the same one.
+    pub fn merge(&mut self, other: &Merged) {
+        for (&slot, distribution) in &other.distributions {
+            self.distributions.entry(slot).or_default().merge(distribution);
+        }
+        for (&step, traffic) in &other.traffic {
+            *self.traffic.entry(step).or_default() += *traffic;
+        }
+        for (&slot, count) in &other.completed {
+            *self.completed.entry(slot).or_default() += count;
+        }
+        for (&step, sum) in &other.delivered {
+            *self.delivered.entry(step).or_default() += *sum;
+        }
+        self.rows.merge(&other.rows);
+    }
+
     /// The distribution of `metric` over successes, of one step or of all.
     pub fn successes(&self, step: Option<StepId>, metric: Metric) -> Distribution {
         self.all_of(step, metric, Outcome::is_success)

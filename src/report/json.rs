@@ -56,8 +56,8 @@ use crate::plan::PlanRecord;
 use crate::store::entry::Resumed;
 use crate::store::run::Run;
 
-use super::resources::Resources;
 use crate::analysis::leak::judge;
+use crate::analysis::resources::Resources;
 
 /// Version of the form.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -2,6 +2,7 @@
 //! terminal's short form, or JSON. Pure functions from values to values; nothing here writes.
 
 pub mod chart;
+pub mod compare;
 pub mod dialect;
 pub mod doctor;
 pub mod format;
@@ -12,7 +13,6 @@ pub mod markdown;
 pub mod model;
 pub mod profile;
 mod provenance;
-pub mod resources;
 pub mod run;
 pub mod selftest;
 mod soak;

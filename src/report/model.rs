@@ -47,6 +47,21 @@ impl Report {
         Ok(self)
     }
 
+    /// The same report with `other` after it, as a section named by its title: its sections one level
+    /// deeper, its footnotes after those that are there.
+    pub fn with_part(mut self, other: Report) -> Report {
+        let known = self.footnotes.len();
+        let heading = other.subtitle.into_iter();
+        let heading = heading.fold(Section::new(other.title).brief(true), Section::with);
+        let parts = other.sections.into_iter().map(Section::nested);
+        for mut section in std::iter::once(heading).chain(parts) {
+            section.blocks.iter_mut().for_each(|block| block.shift_notes(known));
+            self.sections.push(section);
+        }
+        self.footnotes.extend(other.footnotes);
+        self
+    }
+
     /// All tables, in order.
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
         self.sections.iter().flat_map(|section| &section.blocks).filter_map(|block| match block {
@@ -141,6 +156,30 @@ pub enum Block {
     Chart(Chart),
 }
 
+impl Block {
+    /// Footnotes that come after `by` others.
+    fn shift_notes(&mut self, by: usize) {
+        match self {
+            Block::Paragraph(text) => text.shift_notes(by),
+            Block::List(items) => items.iter_mut().for_each(|text| text.shift_notes(by)),
+            Block::Facts(facts) => facts.iter_mut().for_each(|(_, text)| text.shift_notes(by)),
+            Block::Chart(_) => {}
+            Block::Table(table) => {
+                table.caption.iter_mut().for_each(|text| text.shift_notes(by));
+                let notes = table.columns.iter_mut().flat_map(|column| &mut column.notes);
+                notes.for_each(|note| note.0 += by);
+                for cell in table.rows.iter_mut().chain(&mut table.total).flatten() {
+                    match cell {
+                        Cell::Text(text) => text.shift_notes(by),
+                        Cell::Figure(_, note) => note.iter_mut().for_each(|note| note.0 += by),
+                        Cell::Missing(_) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl From<Text> for Block {
     fn from(text: Text) -> Self {
         Block::Paragraph(text)
@@ -208,6 +247,14 @@ impl Text {
     /// A word that stands out.
     pub fn emphasis(tone: Tone, text: impl Into<String>) -> Self {
         Text::default().strong(tone, text)
+    }
+
+    fn shift_notes(&mut self, by: usize) {
+        for span in &mut self.0 {
+            if let Span::Note(note) = span {
+                note.0 += by;
+            }
+        }
     }
 
     /// Continues with plain text.

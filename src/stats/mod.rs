@@ -1,6 +1,9 @@
 //! Statistics: pure functions from numbers to numbers. Each names its source.
 
+pub mod blocks;
 pub mod bootstrap;
 pub mod order;
+pub mod proportion;
 pub mod slope;
+pub mod student;
 pub mod usl;

@@ -1,6 +1,7 @@
 //! The run folder. The journal is the one record of a run; every other file is a view of it, and
 //! can be made again from it.
 
+pub mod compare;
 pub mod entry;
 pub mod folder;
 pub mod journal;

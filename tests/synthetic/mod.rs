@@ -52,6 +52,8 @@ pub struct Scene {
     pub chunks: Option<u32>,
     /// Whether an iteration is a row.
     pub counts_rows: bool,
+    /// Of moments, steps and times.
+    pub seed: u64,
 }
 
 impl Default for Scene {
@@ -79,6 +81,7 @@ impl Default for Scene {
             open: None,
             chunks: None,
             counts_rows: false,
+            seed: 7,
         }
     }
 }
@@ -104,7 +107,7 @@ fn streamed(moment: f64, seconds: f64, chunks: u32) -> StreamTimes {
 
 impl Scene {
     fn samples(&self, end: f64) -> Vec<(Sample, Option<Failure>)> {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let weights: u32 = self.steps.iter().map(|step| step.3).sum();
         let mut samples = Vec::new();
         let (mut moment, mut number) = (0.02, 0u64);
@@ -247,7 +250,7 @@ impl Scene {
     }
 
     fn resources(&self, end: f64) -> Vec<ResourceSample> {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(9);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed + 2);
         let (mut target_cpu, mut generator_cpu) = (1.3, 0.1);
         let mut looks = Vec::new();
         let mut moment = 0.1;

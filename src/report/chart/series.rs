@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::analysis::resources::cpu_spans;
 use crate::measure::resource::{Observed, ResourceSample};
 use crate::measure::summary::{MeasuredWindow, samples_needed};
 use crate::report::format;
 use crate::report::model::Chart;
-use crate::report::resources::cpu_spans;
 use crate::report::timeline::{Bin, BinLatency, Timeline};
 use crate::schedule::OpenLoad;
 use crate::store::run::Run;

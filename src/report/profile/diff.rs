@@ -22,8 +22,8 @@ pub struct Half<'a> {
     pub ms_per_request: f64,
 }
 
-/// The report of what differs; `remarks` say what speaks against comparing.
-pub fn build(before: Half<'_>, after: Half<'_>, remarks: &[String]) -> Report {
+/// The report of what differs.
+pub fn build(before: Half<'_>, after: Half<'_>) -> Report {
     let are_sound = before.profiled.is_sound() && after.profiled.is_sound();
     let functions = sides(before, after, |profiled| &profiled.functions);
     let modules = sides(before, after, |profiled| &profiled.modules);
@@ -37,7 +37,7 @@ pub fn build(before: Half<'_>, after: Half<'_>, remarks: &[String]) -> Report {
         title: "Profiles, before and after".to_owned(),
         subtitle: vec![headline(&own, before, after, are_sound)],
         sections: vec![
-            summary(before, after, remarks),
+            summary(before, after),
             named("Functions by self time", "Function", &own),
             Section {
                 brief: false,
@@ -102,7 +102,7 @@ fn signed(figure: f64) -> String {
     }
 }
 
-fn summary(before: Half<'_>, after: Half<'_>, remarks: &[String]) -> Section {
+fn summary(before: Half<'_>, after: Half<'_>) -> Section {
     let mut table = Table::new([
         Column::words(""),
         Column::words("Run"),
@@ -129,10 +129,7 @@ fn summary(before: Half<'_>, after: Half<'_>, remarks: &[String]) -> Section {
             quality.into(),
         ]);
     }
-    let section = Section::new("Compared").brief(true).with(table);
-    remarks.iter().fold(section, |section, remark| {
-        section.with(Text::emphasis(Tone::Warning, "Careful").plain(format!(": {remark}")))
-    })
+    Section::new("Profiles compared").brief(true).with(table)
 }
 
 fn table(what: &str, rows: &[Difference]) -> Table {

@@ -30,9 +30,9 @@ use crate::store::run::Run;
 
 use super::format;
 use super::model::{Block, Report, Section, Text, Tone};
-use super::resources::Resources;
 use super::soak;
 use super::timeline::Timeline;
+use crate::analysis::resources::Resources;
 use notes::Notes;
 
 pub use rows::{json as rows_json, told_as as row_name};

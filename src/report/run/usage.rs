@@ -1,9 +1,9 @@
 //! What the target and gander used.
 
+use crate::analysis::resources::Resources;
 use crate::measure::resource::{Observed, TcpSockets};
 use crate::report::format;
 use crate::report::model::{Cell, Column, Section, Table, Text, Tone};
-use crate::report::resources::Resources;
 
 use super::Source;
 use super::notes::{self, Notes};

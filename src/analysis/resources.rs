@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::analysis::sizing::Used;
+use super::sizing::Used;
 use crate::measure::resource::{Detail, Limits, Observed, ResourceSample, TcpSockets};
 use crate::measure::summary::MeasuredWindow;
 use crate::store::run::Run;
@@ -17,6 +17,8 @@ const EDGE: Duration = Duration::from_millis(1_500);
 pub struct Resources {
     /// Looks taken in the measured part, and at most one on either side of it.
     pub looks: usize,
+    /// The part of the measured time that looks at the processor time cover, in seconds.
+    pub covered_seconds: f64,
     /// Processor time used in the measured part, as far as looks cover it, in seconds. What was
     /// used between two looks on either side of an edge counts by the share of that time inside.
     pub cpu_seconds: Option<f64>,
@@ -92,12 +94,7 @@ impl DetailFigures {
                 .reduce(f64::max),
             voluntary_per_s: rate(|detail| Some(detail.voluntary_switches? as f64)),
             involuntary_per_s: rate(|detail| Some(detail.involuntary_switches? as f64)),
-            tcp: all().filter_map(|detail| detail.tcp).reduce(|a, b| TcpSockets {
-                established: a.established.max(b.established),
-                close_wait: a.close_wait.max(b.close_wait),
-                listening: a.listening.max(b.listening),
-                other: a.other.max(b.other),
-            }),
+            tcp: all().filter_map(|detail| detail.tcp).reduce(TcpSockets::most),
             throttled_seconds: grown(|detail| detail.throttled_seconds).map(|(more, _)| more),
         }
     }
@@ -120,6 +117,7 @@ impl Resources {
         let rss = || looks.iter().filter_map(|look| look.rss_bytes);
         Resources {
             looks: looks.len(),
+            covered_seconds: elapsed,
             cpu_seconds: mean.map(|_| used),
             cpu_mean_percent: mean.map(|mean| mean * 100.0),
             cpu_peak_percent: spans
@@ -161,6 +159,54 @@ impl Resources {
             cpus: (cpus(self.cpu_mean_percent), cpus(self.cpu_peak_percent)),
             memory_bytes: (self.rss_mean_bytes, peak),
             limits: self.limits,
+        }
+    }
+
+    /// The figures of several runs as those of one, each with the requests that ended in it. What was
+    /// used is added, means are weighted with the time they are of, processor time a request with the
+    /// requests, and of everything else that is a most, a start or a growth the largest is taken. A
+    /// figure that only some of the runs have is made from those.
+    pub fn together(parts: &[(Resources, f64)]) -> Resources {
+        type Of<T> = fn(&Resources) -> Option<T>;
+        let all = || parts.iter().map(|(part, _)| part);
+        let sum = |of: Of<f64>| all().filter_map(of).reduce(|a, b| a + b);
+        let highest = |of: Of<f64>| all().filter_map(of).reduce(f64::max);
+        let most = |of: Of<u32>| all().filter_map(of).max();
+        let most_bytes = |of: Of<u64>| all().filter_map(of).max();
+        let weighted = |of: Of<f64>, weight: fn(&(Resources, f64)) -> f64| {
+            let known = parts.iter().filter_map(|part| Some((of(&part.0)?, weight(part))));
+            let (total, weights) =
+                known.fold((0.0, 0.0), |(t, w), (value, weight)| (t + value * weight, w + weight));
+            (weights > 0.0).then(|| total / weights)
+        };
+        let mean = |of: Of<f64>| weighted(of, |(part, _)| part.covered_seconds);
+        Resources {
+            looks: all().map(|part| part.looks).sum(),
+            covered_seconds: all().map(|part| part.covered_seconds).sum(),
+            cpu_seconds: sum(|part| part.cpu_seconds),
+            cpu_mean_percent: mean(|part| part.cpu_mean_percent),
+            cpu_peak_percent: highest(|part| part.cpu_peak_percent),
+            cpu_ms_per_request: weighted(|part| part.cpu_ms_per_request, |(_, requests)| *requests),
+            rss_start_bytes: most_bytes(|part| part.rss_start_bytes),
+            rss_mean_bytes: mean(|part| part.rss_mean_bytes),
+            rss_peak_bytes: most_bytes(|part| part.rss_peak_bytes),
+            rss_growth_bytes: all().filter_map(|part| part.rss_growth_bytes).max(),
+            processes: most(|part| part.processes),
+            threads: most(|part| part.threads),
+            open_files: most(|part| part.open_files),
+            sockets: most(|part| part.sockets),
+            timer_lag_max_ms: highest(|part| part.timer_lag_max_ms),
+            cost_percent: mean(|part| part.cost_percent),
+            detail: DetailFigures {
+                pss_peak_bytes: most_bytes(|part| part.detail.pss_peak_bytes),
+                waiting_threads: mean(|part| part.detail.waiting_threads),
+                busiest_thread_percent: highest(|part| part.detail.busiest_thread_percent),
+                voluntary_per_s: mean(|part| part.detail.voluntary_per_s),
+                involuntary_per_s: mean(|part| part.detail.involuntary_per_s),
+                tcp: all().filter_map(|part| part.detail.tcp).reduce(TcpSockets::most),
+                throttled_seconds: sum(|part| part.detail.throttled_seconds),
+            },
+            limits: all().find_map(|part| part.limits),
         }
     }
 }

@@ -1,0 +1,202 @@
+//! The report of a comparison.
+
+pub mod json;
+mod tables;
+
+use crate::analysis::compare::workload::{Difference, Weight};
+use crate::analysis::compare::{Basis, Compared, Comparison, Word};
+use crate::analysis::group::Group;
+use crate::measure::validity::Validity;
+
+use super::format;
+use super::model::{Block, Note, Report, Section, Text, Tone};
+use super::provenance;
+
+/// One side: its runs, and what is known of them.
+#[derive(Debug)]
+pub struct Side {
+    /// The runs as one.
+    pub group: Group,
+    /// Their folders, for the reader.
+    pub folders: Vec<String>,
+    /// Whether the figures of each may be trusted.
+    pub validity: Vec<Validity>,
+}
+
+impl Side {
+    /// Whether the figures of all its runs may be trusted.
+    pub fn is_valid(&self) -> bool {
+        self.validity.iter().all(Validity::is_valid)
+    }
+}
+
+/// What a report of a comparison is made from.
+#[derive(Debug)]
+pub struct Compares<'a> {
+    /// The runs before.
+    pub before: &'a Side,
+    /// The runs after.
+    pub after: &'a Side,
+    /// What they say.
+    pub comparison: &'a Comparison,
+    /// In what they differ besides.
+    pub differences: &'a [Difference],
+    /// The command line, as given.
+    pub command_line: &'a [String],
+}
+
+impl Compares<'_> {
+    fn sides(&self) -> [(&'static str, &Side); 2] {
+        [("before", self.before), ("after", self.after)]
+    }
+
+    /// What tables are marked with, where a run of either side is not valid.
+    fn flag(&self) -> Option<&'static str> {
+        (!(self.before.is_valid() && self.after.is_valid())).then_some("INVALID RUN")
+    }
+}
+
+const INTERVAL: Note = Note(1);
+const VERDICT: Note = Note(2);
+
+/// The report of the comparison.
+pub fn build(of: &Compares<'_>) -> Report {
+    let first = of.before.group.runs.first();
+    let scenario = first.map_or("", |run| run.start.plan.scenario.as_str());
+    let mut sections = vec![sides(of)];
+    for part in &of.comparison.parts {
+        let title = match &part.step {
+            None => "Figures".to_owned(),
+            Some(step) => format!("Step {step}"),
+        };
+        let section = Section::new(title).brief(part.step.is_none());
+        let section = if part.step.is_some() { section.nested() } else { section };
+        sections.push(section.with(tables::figures(part, of.flag())));
+    }
+    sections.extend([differences(of), provenance(of)]);
+    Report {
+        title: format!("Comparison: {scenario}"),
+        subtitle: headline(of),
+        sections: sections.into_iter().filter(|section| !section.blocks.is_empty()).collect(),
+        footnotes: vec![interval_note(of.comparison), VERDICT_NOTE.to_owned()],
+        location: None,
+    }
+}
+
+fn tone(word: Word) -> Tone {
+    match word {
+        Word::Regressed => Tone::Bad,
+        Word::Improved => Tone::Good,
+        Word::Unchanged => Tone::Neutral,
+        Word::Inconclusive => Tone::Warning,
+    }
+}
+
+/// How many figures went which way, and what counts most: all steps together, whatever moved.
+fn headline(of: &Compares<'_>) -> Vec<Text> {
+    let mut lines = Vec::new();
+    if let Some(flag) = of.flag() {
+        lines.push(Text::emphasis(Tone::Bad, flag).plain(": nothing can be concluded from it"));
+    }
+    if of.differences.iter().any(|it| it.weight != Weight::Noted) {
+        let careful = Text::emphasis(Tone::Warning, "Careful");
+        lines.push(careful.plain(": the runs did different work, or on different machines"));
+    }
+    let Some(whole) = of.comparison.parts.first() else { return lines };
+    let count = |word| whole.figures.iter().filter(|it| it.word == word).count();
+    let mut line = Text::default();
+    for (index, word) in Word::ALL.into_iter().filter(|word| count(*word) > 0).enumerate() {
+        line = if index > 0 { line.plain(", ") } else { line };
+        line = line.plain(format!("{} ", count(word)));
+        line = match word {
+            Word::Unchanged => line.plain("unchanged within the margin"),
+            _ => line.strong(tone(word), word.name()),
+        };
+    }
+    lines.push(line);
+    for word in [Word::Regressed, Word::Improved] {
+        let those: Vec<&Compared> = whole.figures.iter().filter(|it| it.word == word).collect();
+        if let Some((first, rest)) = those.split_first() {
+            let said = rest.iter().fold(tables::in_words(first), |text, it| {
+                format!("{text}; {}", tables::in_words(it))
+            });
+            lines.push(Text::emphasis(tone(word), word.name()).plain(format!(": {said}")));
+        }
+    }
+    lines
+}
+
+fn sides(of: &Compares<'_>) -> Section {
+    let mut section = Section::new("Compared").brief(true).with(tables::sides(&of.sides()));
+    for (name, side) in of.sides() {
+        let judged = side.folders.iter().zip(&side.validity);
+        for (folder, validity) in judged.filter(|(_, validity)| !validity.is_valid()) {
+            section = section.with(
+                Text::emphasis(Tone::Bad, "Not valid")
+                    .plain(format!(", {name}: "))
+                    .code(folder)
+                    .plain(format!(": {}", validity.reasons.join("; "))),
+            );
+        }
+    }
+    section
+}
+
+fn differences(of: &Compares<'_>) -> Section {
+    let section = Section::new("What differs").brief(true);
+    match of.differences.is_empty() {
+        true => section.with(
+            "Nothing that gander knows of: the same work, load, target by name, machine and gander.",
+        ),
+        false => section.with(tables::differences(of.differences)),
+    }
+}
+
+fn provenance(of: &Compares<'_>) -> Section {
+    let mut facts: Vec<(String, Text)> = Vec::new();
+    for (name, side) in of.sides() {
+        let Some(run) = side.group.runs.first() else { continue };
+        let (environment, plan) = (&run.start.environment, &run.start.plan);
+        let commit = environment.gander_commit.as_deref().unwrap_or("not known");
+        let gander = format!("{} (commit {commit})", environment.gander_version);
+        let target = Text::literal(&plan.target.origin).plain(" at ").code(&plan.target.url);
+        let command = provenance::command(&plan.command_line);
+        facts.extend([
+            (format!("Target {name}"), target),
+            (format!("Command {name}"), command),
+            (format!("Machine {name}"), provenance::machine(environment)),
+            (format!("gander {name}"), gander.into()),
+            (format!("Workload digest {name}"), Text::literal(&plan.digest)),
+        ]);
+    }
+    facts.push(("Comparison".to_owned(), provenance::command(of.command_line)));
+    Section::new("Provenance").with(Block::Facts(facts))
+}
+
+/// What the intervals rest on and what they do not cover.
+fn interval_note(comparison: &Comparison) -> String {
+    let how = match comparison.paired {
+        true => format!(
+            "The n-th runs of both sides were taken as a pair, {} pairs, and pairs were drawn.",
+            comparison.basis[0].runs
+        ),
+        false => {
+            let [before, after] = comparison.basis.each_ref().map(drawn);
+            format!("Drawn: before {before}; after {after}.")
+        }
+    };
+    format!(
+        "95% interval of the change: from a bootstrap over stretches of time and never over single requests, which are not independent of each other (circular blocks, Politis and Romano 1992; Student's t with the degrees of freedom of Welch 1947). {how} Of failures it is no narrower than Newcombe's (1998). It covers noise within what was drawn: where that is time within a run, a machine that was slower during one run than during the other is taken for a change. Runs that alternate, three or more on each side, cover that too. Each figure is judged by itself: of many that did not change, about one in twenty falls outside of its interval, and one in ten where noise lasts for several seconds (found on made-up series)."
+    )
+}
+
+fn drawn(basis: &Basis) -> String {
+    let runs = format::counted(basis.runs as u64, "run", "runs");
+    let block = format!("{:.1} s", basis.block_seconds);
+    match basis.draws_runs {
+        true => format!("{runs}, and blocks of {block} in them"),
+        false => format!("{:.0} blocks of {block} in {runs}", basis.units.floor()),
+    }
+}
+
+const VERDICT_NOTE: &str = "regressed, improved: the whole interval is on that side of no change, and the change is larger than the margin. unchanged: the whole interval lies within the margin (two one-sided tests, Schuirmann 1987). inconclusive: neither; a longer run or more runs may decide.";

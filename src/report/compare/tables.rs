@@ -1,0 +1,152 @@
+//! The tables of a comparison.
+
+use crate::analysis::compare::workload::{Difference, Weight};
+use crate::analysis::compare::{Compared, Part, Quantity, Scale, Word};
+use crate::report::format;
+use crate::report::model::{Cell, Column, Table, Text, Tone};
+
+use super::{INTERVAL, Side, VERDICT, tone};
+
+/// The runs of both sides.
+pub(super) fn sides(sides: &[(&'static str, &Side)]) -> Table {
+    let mut table = Table::new([
+        Column::words(""),
+        Column::words("Run"),
+        Column::words("Started").expendable(2),
+        Column::figures("Measured s").expendable(1),
+        Column::figures("Requests"),
+        Column::words("Valid"),
+    ]);
+    for (name, side) in sides {
+        let runs = side.group.runs.iter().zip(&side.folders).zip(&side.validity);
+        for ((run, folder), validity) in runs {
+            let valid = match validity.is_valid() {
+                true => Text::from("yes"),
+                false => Text::emphasis(Tone::Bad, "no"),
+            };
+            let requests = run.intervals.iter().flat_map(|interval| &interval.completed);
+            let ended = requests.filter(|(_, outcome, _)| outcome.is_final());
+            table.rows.push(vec![
+                (*name).into(),
+                Text::literal(folder).into(),
+                Text::literal(&run.start.started_at).into(),
+                Cell::Figure(format::rate(run.window().length().as_secs_f64()), None),
+                Cell::Figure(format::count(ended.map(|(_, _, count)| *count).sum()), None),
+                valid.into(),
+            ]);
+        }
+    }
+    table
+}
+
+/// The figures of one part.
+pub(super) fn figures(part: &Part, flag: Option<&str>) -> Table {
+    let mut table = Table::new([
+        Column::words("Figure"),
+        Column::figures("Before"),
+        Column::figures("After"),
+        Column::figures("Change"),
+        Column::figures("95% interval").note(INTERVAL),
+        Column::figures("Margin").expendable(1),
+        Column::words("Verdict").note(VERDICT),
+    ]);
+    table.caption = flag.map(|flag| Text::emphasis(Tone::Bad, flag));
+    for figure in &part.figures {
+        table.rows.push(row(figure));
+    }
+    table
+}
+
+fn row(figure: &Compared) -> Vec<Cell> {
+    let quantity = figure.quantity;
+    let shown = |value: Option<f64>| {
+        Cell::figure(value.map(|value| in_unit(quantity, value)), format::NOT_MEASURED)
+    };
+    let verdict = match (&figure.reason, figure.word) {
+        (_, Word::Unchanged) => Text::from(Word::Unchanged.name()),
+        (Some(reason), word) => {
+            Text::emphasis(tone(word), word.name()).plain(format!(": {reason}"))
+        }
+        (None, word) => Text::emphasis(tone(word), word.name()),
+    };
+    vec![
+        Cell::Text(quantity.label().into()),
+        shown(figure.before),
+        shown(figure.after),
+        Cell::figure(figure.amount().map(|amount| change(quantity, amount)), "unknown"),
+        Cell::figure(interval(figure), "none"),
+        Cell::Figure(format!("\u{b1}{}", unsigned(quantity, figure.margin)), None),
+        verdict.into(),
+    ]
+}
+
+/// `Response time p95 +52.1% (95% interval +49.0% to +55.3%)`.
+pub(super) fn in_words(figure: &Compared) -> String {
+    let amount = figure.amount().map_or(String::new(), |it| change(figure.quantity, it));
+    let interval = interval(figure).map_or(String::new(), |it| format!(" (95% interval {it})"));
+    format!("{} {amount}{interval}", figure.quantity.label())
+}
+
+fn interval(figure: &Compared) -> Option<String> {
+    let interval = figure.change?.interval?;
+    let [low, high] = [interval.low, interval.high].map(|end| change(figure.quantity, end));
+    Some(format!("{low} to {high}"))
+}
+
+/// A change with its sign.
+fn change(quantity: Quantity, amount: f64) -> String {
+    let text = unsigned(quantity, amount.abs());
+    match amount {
+        // What is rounded to nothing has no sign.
+        _ if text.starts_with("0.0%") || text.starts_with("0.00 ") => text,
+        amount if amount > 0.0 => format!("+{text}"),
+        _ => format!("\u{2212}{text}"),
+    }
+}
+
+fn unsigned(quantity: Quantity, amount: f64) -> String {
+    let hundredths = amount * 100.0;
+    match quantity.scale() {
+        Scale::Points => format!("{hundredths:.2} pt"),
+        Scale::Relative if hundredths >= 999.5 => format!("{hundredths:.0}%"),
+        Scale::Relative => format!("{hundredths:.1}%"),
+    }
+}
+
+/// A figure with its unit.
+fn in_unit(quantity: Quantity, value: f64) -> String {
+    match quantity {
+        Quantity::Throughput | Quantity::OutputTokens | Quantity::Rows => {
+            format!("{}/s", format::rate(value))
+        }
+        Quantity::Failures | Quantity::Connections => format::share(value),
+        Quantity::Time(..) | Quantity::RowTime(_) => format!("{} ms", format::millis(value)),
+        Quantity::CpuPerRequest => format!("{} ms", format::amount(value)),
+        Quantity::Cpu => format::cpu(value),
+        Quantity::Memory => format::bytes(value.round() as u64),
+    }
+}
+
+/// In what the sides differ.
+pub(super) fn differences(differences: &[Difference]) -> Table {
+    let mut table = Table::new([
+        Column::words("What"),
+        Column::words("Before"),
+        Column::words("After"),
+        Column::words("Weight"),
+    ]);
+    for it in differences {
+        let weight = match it.weight {
+            Weight::Workload => Text::emphasis(Tone::Warning, "other work"),
+            Weight::Machine => Text::emphasis(Tone::Warning, "other machine"),
+            Weight::Noted => Text::from("noted"),
+        };
+        table.rows.push(vec![
+            it.what.as_str().into(),
+            Text::literal(&it.before).into(),
+            Text::literal(&it.after).into(),
+            weight.into(),
+        ]);
+    }
+    table
+}

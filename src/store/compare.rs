@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::error::Error;
 
 use super::folder::RunFolder;
+use super::record;
 
 /// Name of the file in a comparison's folder.
 pub const FILE_NAME: &str = "compare.json";
@@ -50,28 +51,12 @@ pub fn is_comparison(folder: &Path) -> bool {
 ///
 /// Where it cannot be read, is damaged, or of a later form.
 pub fn read(folder: &Path) -> Result<CompareRecord, Error> {
-    let path = folder.join(FILE_NAME);
-    let shown = path.display();
-    let text = std::fs::read(&path).map_err(Error::storage(format!("cannot read {shown}")))?;
-    let value: Value = serde_json::from_slice(&text).map_err(|e| {
-        Error::BadInput(format!("{shown} is damaged: {e}; it is written by gander alone"))
-    })?;
-    let version = value["schema_version"].as_u64().unwrap_or(0);
-    if version > u64::from(SCHEMA_VERSION) {
-        return Err(Error::BadInput(format!(
-            "{shown} is of form {version}, and this gander reads forms up to {SCHEMA_VERSION}: use a later one"
-        )));
-    }
-    serde_json::from_value(value)
-        .map_err(|e| Error::BadInput(format!("{shown} is not the record of a comparison: {e}")))
+    record::read(&folder.join(FILE_NAME), "a comparison", SCHEMA_VERSION)
 }
 
 /// Writes the record, with `summary` for those who read figures from the file.
 pub fn write(folder: &RunFolder, record: &CompareRecord, summary: Value) -> Result<(), Error> {
-    let mut value = serde_json::to_value(record)
-        .expect("invariant: our own types serialise: string keys, no failing serialisers");
-    value["summary"] = summary;
-    folder.write(FILE_NAME, format!("{value:#}\n").as_bytes())
+    record::write(folder, FILE_NAME, record, summary)
 }
 
 /// `path` as seen from the folder `from`, so that both can be moved together; whole where one of them

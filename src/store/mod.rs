@@ -6,6 +6,7 @@ pub mod entry;
 pub mod folder;
 pub mod journal;
 pub mod profiles;
+mod record;
 pub mod run;
 pub mod selftest;
 pub mod sweep;

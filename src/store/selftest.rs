@@ -13,6 +13,7 @@ use crate::error::Error;
 
 use super::entry::Environment;
 use super::folder::RunFolder;
+use super::record;
 
 /// Name of the file in a self-test's folder.
 pub const FILE_NAME: &str = "selftest.json";
@@ -101,10 +102,7 @@ pub fn is_selftest(folder: &Path) -> bool {
 
 /// Writes the record, and the figures for other tools to read as `summary`.
 pub fn write(folder: &RunFolder, record: &SelftestRecord, summary: Value) -> Result<(), Error> {
-    let mut all = serde_json::to_value(record)
-        .expect("invariant: our own types serialise: string keys, no failing serialisers");
-    all["summary"] = summary;
-    folder.write(FILE_NAME, format!("{all:#}\n").as_bytes())
+    record::write(folder, FILE_NAME, record, summary)
 }
 
 /// Reads the record back.

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::scenario::slo::Slo;
 
 use super::folder::RunFolder;
+use super::record;
 
 /// Name of the file in a sweep's folder.
 pub const FILE_NAME: &str = "sweep.json";
@@ -146,32 +147,10 @@ pub fn is_sweep(folder: &Path) -> bool {
 ///
 /// Where it cannot be read, is damaged, or of a later form.
 pub fn read(folder: &Path) -> Result<SweepRecord, Error> {
-    let path = folder.join(FILE_NAME);
-    let text =
-        std::fs::read(&path).map_err(Error::storage(format!("cannot read {}", path.display())))?;
-    let value: Value = serde_json::from_slice(&text).map_err(|e| {
-        Error::BadInput(format!(
-            "{} is damaged: {e}; it is written by gander alone",
-            path.display()
-        ))
-    })?;
-    let version = value["schema_version"].as_u64().unwrap_or(0);
-    if version > u64::from(SCHEMA_VERSION) {
-        return Err(Error::BadInput(format!(
-            "{} is of form {version}, and this gander reads forms up to {SCHEMA_VERSION}: use a \
-             later one",
-            path.display()
-        )));
-    }
-    serde_json::from_value(value).map_err(|e| {
-        Error::BadInput(format!("{} is not the record of a sweep: {e}", path.display()))
-    })
+    record::read(&folder.join(FILE_NAME), "a sweep", SCHEMA_VERSION)
 }
 
 /// Writes the record, with `summary` for those who read figures from the file.
 pub fn write(folder: &RunFolder, record: &SweepRecord, summary: Value) -> Result<(), Error> {
-    let mut value = serde_json::to_value(record)
-        .expect("invariant: our own types serialise: string keys, no failing serialisers");
-    value["summary"] = summary;
-    folder.write(FILE_NAME, format!("{value:#}\n").as_bytes())
+    record::write(folder, FILE_NAME, record, summary)
 }

@@ -102,7 +102,9 @@ fn parts(grid: &Grid, notes: &mut Notes) -> Table {
     let mut table = Table::new(std::iter::once(first).chain(rest));
     table.caption = Some(Text::literal(&grid.name).plain(", as the last look had it"));
     table.rows.extend(grid.rows.iter().map(|(part, values)| {
-        let figures = values.iter().map(|value| Cell::figure(value.map(signed), "does not apply"));
+        let figures = values
+            .iter()
+            .map(|value| Cell::figure(value.map(format::signed_amount), "does not apply"));
         std::iter::once(Text::literal(part).into()).chain(figures).collect()
     }));
     table
@@ -220,9 +222,15 @@ fn series(server: &Server, notes: &mut Notes) -> Table {
 }
 
 fn row(figures: &SeriesFigures) -> Vec<Cell> {
-    let figure = |value: Option<f64>| Cell::figure(value.map(signed), "does not apply");
+    let figure =
+        |value: Option<f64>| Cell::figure(value.map(format::signed_amount), "does not apply");
     let spread = figures.spread.map(|(least, mean, most)| {
-        Text::from(format!("{}, {}, {}", signed(least), signed(mean), signed(most)))
+        Text::from(format!(
+            "{}, {}, {}",
+            format::signed_amount(least),
+            format::signed_amount(mean),
+            format::signed_amount(most)
+        ))
     });
     vec![
         Cell::Text(Text::literal(&figures.series)),
@@ -232,12 +240,4 @@ fn row(figures: &SeriesFigures) -> Vec<Cell> {
         figure(figures.per_second),
         spread.map_or_else(|| Cell::Missing("does not apply".to_owned()), Cell::Text),
     ]
-}
-
-/// Gauges may be below zero.
-fn signed(value: f64) -> String {
-    match value < 0.0 {
-        true => format!("\u{2212}{}", format::amount(-value)),
-        false => format::amount(value),
-    }
 }

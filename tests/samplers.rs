@@ -216,7 +216,9 @@ fn assert_whole(folder: &Path) {
                 let value: Result<serde_json::Value, _> = serde_json::from_str(&text);
                 assert!(value.is_ok(), "{name}: {value:?}");
             }
-            "svg" => assert!(text.trim_end().ends_with("</svg>"), "{name}"),
+            ending @ ("svg" | "html") => {
+                assert!(text.trim_end().ends_with(&format!("</{ending}>")), "{name}");
+            }
             "gz" => drop(::gander::profile::pprof::decode(&bytes).unwrap()),
             "md" | "log" | "hlog" | "jsonl" | "folded" => {}
             _ => panic!("{name} is no file of a run folder"),

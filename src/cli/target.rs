@@ -100,6 +100,8 @@ impl TargetOptions {
         };
         let mut options = service.options.clone();
         options.extend(self.service.iter().cloned());
-        Ok(Target::Reference(Service { name: service.name.clone(), options }))
+        let service = Service { name: service.name.clone(), options };
+        service.check()?;
+        Ok(Target::Reference(service))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use mock_server::config::{self, Given, ServiceName, Set};
 use rand::{Rng, RngExt};
 
 use crate::measure::sample::{StepId, Tokens};
@@ -13,7 +14,7 @@ use crate::schedule::{RateSpan, RateStage, Spread, Stage, show_duration};
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSet;
-use super::errors::Spot;
+use super::errors::{ScenarioError, Spot};
 use super::json_path::JsonPath;
 use super::price::Prices;
 use super::random::weighted;
@@ -96,6 +97,31 @@ pub struct Service {
     /// Keys, with dots between their parts, and values as TOML or plain text. A key stands before
     /// those below it.
     pub options: BTreeMap<String, String>,
+}
+
+impl Service {
+    /// Looks whether its settings are such as the service takes.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with them.
+    pub fn check(&self) -> Result<(), ScenarioError> {
+        // An unknown name is found where it is written.
+        let services: Vec<ServiceName> = self.name.parse().into_iter().collect();
+        let (mut sets, mut diagnostics) = (Vec::new(), Vec::new());
+        for (key, value) in &self.options {
+            match Set::parse(&format!("{key}={value}"), &services) {
+                Ok(set) => sets.push(set),
+                Err(problem) => diagnostics.push(problem),
+            }
+        }
+        let given = Given { file: None, presets: Vec::new(), sets };
+        diagnostics.extend(config::read(&given).err().unwrap_or_default());
+        match diagnostics.is_empty() {
+            true => Ok(()),
+            false => Err(ScenarioError { diagnostics }),
+        }
+    }
 }
 
 /// `inference (engine=threaded, latency.base=90ms)`. No value of a key can be seen.

@@ -2,8 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 
+use serde_json::Value;
+
 use crate::error::{Error, Exit};
 use crate::report::dialect::Dialect;
+use crate::report::model::Report;
+use crate::report::terminal;
+use crate::store::folder::RunFolder;
 
 /// The form of results on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +51,22 @@ impl Output {
     /// Whether colours help: in a terminal, unless `NO_COLOR` is set.
     pub fn colour(&self) -> bool {
         std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    }
+
+    /// Shows what was made in `folder`: the report, or its figures as `summary` has them.
+    pub fn show(
+        &self,
+        report: &Report,
+        mut summary: Value,
+        folder: &RunFolder,
+    ) -> Result<(), Error> {
+        match self.format {
+            Format::Text => self.print(&terminal::render(report, self.width(), self.colour())),
+            Format::Json => {
+                summary["folder"] = folder.path().display().to_string().into();
+                self.print(&format!("{summary:#}\n"))
+            }
+        }
     }
 
     /// Writes `text` to standard output. A reader that went away (`| head`) is no error.

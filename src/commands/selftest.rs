@@ -27,7 +27,7 @@ use crate::store::selftest::{
 use crate::target::control::Control;
 
 use super::bench::{Bench, dated};
-use super::output::{Format, Output};
+use super::output::Output;
 use super::report::{read, save};
 use super::{pages, signals};
 
@@ -225,20 +225,12 @@ fn finish_record(
     }
     let is_whole = trials.len() == record.planned;
     let accuracy = Accuracy { trials, is_whole };
-    let mut summary = report::selftest::json::summary(&accuracy);
+    let summary = report::selftest::json::summary(&accuracy);
     stored::write(folder, record, summary.clone())?;
     let mut report = report::selftest::build(record, &accuracy);
     report.sections.extend(dialects);
     let report = pages::save(folder, "report", report)?;
-    match output.format {
-        Format::Text => {
-            output.print(&report::terminal::render(&report, output.width(), output.colour()))?;
-        }
-        Format::Json => {
-            summary["folder"] = folder.path().display().to_string().into();
-            output.print(&format!("{summary:#}\n"))?;
-        }
-    }
+    output.show(&report, summary, folder)?;
     Ok(match (signals::exit(), accuracy.passes()) {
         (Some(interrupted), _) => interrupted,
         (None, true) => Exit::Passed,

@@ -20,7 +20,7 @@ use crate::store::sweep::{
 };
 
 use super::bench::{Bench, dated};
-use super::output::{Format, Output};
+use super::output::Output;
 use super::report::{Saved, read, save};
 use super::{pages, signals};
 
@@ -324,18 +324,10 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
     });
     let points: Vec<Point> = points.collect::<Result<_, Error>>()?;
     let capacity = capacity::assess(&record, points);
-    let mut summary = report::sweep::json::summary(&record, &capacity);
+    let summary = report::sweep::json::summary(&record, &capacity);
     stored::write(folder, &record, summary.clone())?;
     let report = pages::save(folder, "report", report::sweep::build(&record, &capacity))?;
-    match output.format {
-        Format::Text => {
-            output.print(&report::terminal::render(&report, output.width(), output.colour()))?;
-        }
-        Format::Json => {
-            summary["folder"] = folder.path().display().to_string().into();
-            output.print(&format!("{summary:#}\n"))?;
-        }
-    }
+    output.show(&report, summary, folder)?;
     Ok(exit(&record, &capacity))
 }
 

@@ -20,7 +20,7 @@ use crate::store::folder::RunFolder;
 use crate::store::sweep;
 
 use super::bench::dated;
-use super::output::{Format, Output};
+use super::output::Output;
 use super::pages;
 use super::report::read;
 use profiles::Profile;
@@ -211,22 +211,13 @@ struct Made {
 impl Made {
     /// Writes the record, and shows the result.
     fn show(
-        mut self,
+        self,
         folder: &RunFolder,
         record: &CompareRecord,
         output: &Output,
     ) -> Result<Exit, Error> {
         stored::write(folder, record, self.summary.clone())?;
-        match output.format {
-            Format::Text => {
-                let (width, colour) = (output.width(), output.colour());
-                output.print(&report::terminal::render(&self.report, width, colour))?;
-            }
-            Format::Json => {
-                self.summary["folder"] = folder.path().display().to_string().into();
-                output.print(&format!("{:#}\n", self.summary))?;
-            }
-        }
+        output.show(&self.report, self.summary, folder)?;
         Ok(if self.is_sound { Exit::Passed } else { Exit::Invalid })
     }
 }

@@ -4,12 +4,14 @@ pub mod json;
 mod tables;
 
 use crate::analysis::compare::workload::{Difference, Weight};
-use crate::analysis::compare::{Basis, Compared, Comparison, Word};
+use crate::analysis::compare::{Basis, Compared, Comparison, Part, Word};
 use crate::analysis::group::Group;
+use crate::measure::metric::Metric;
 use crate::measure::validity::Validity;
 
+use super::chart::percentiles::{Named, percentiles};
 use super::format;
-use super::model::{Block, Note, Report, Section, Text, Tone};
+use super::model::{Block, Chart, Note, Report, Section, Table, Text, Tone};
 use super::provenance;
 
 /// One side: its runs, and what is known of them.
@@ -56,8 +58,19 @@ impl Compares<'_> {
     }
 }
 
-const INTERVAL: Note = Note(1);
-const VERDICT: Note = Note(2);
+/// The table of one part of a comparison, marked with `flag` where a run of either side is not valid.
+/// It refers to the notes on its intervals and on its verdicts: see [`notes`].
+pub fn table(part: &Part, flag: Option<&str>, notes: [Note; 2]) -> Table {
+    tables::figures(part, flag, notes)
+}
+
+/// What the table of a comparison refers to; `drawn` says from what its intervals were drawn.
+pub fn notes(drawn: &str) -> [String; 2] {
+    [interval_note(drawn), VERDICT_NOTE.to_owned()]
+}
+
+/// The notes of the report of a single comparison.
+const NOTES: [Note; 2] = [Note(1), Note(2)];
 
 /// The report of the comparison.
 pub fn build(of: &Compares<'_>) -> Report {
@@ -71,16 +84,28 @@ pub fn build(of: &Compares<'_>) -> Report {
         };
         let section = Section::new(title).brief(part.step.is_none());
         let section = if part.step.is_some() { section.nested() } else { section };
-        sections.push(section.with(tables::figures(part, of.flag())));
+        let mut section = section.with(table(part, of.flag(), NOTES));
+        if let (None, Some(chart)) = (&part.step, chart(of)) {
+            section = section.with(chart);
+        }
+        sections.push(section);
     }
     sections.extend([differences(of), provenance(of)]);
     Report {
         title: format!("Comparison: {scenario}"),
         subtitle: headline(of),
         sections: sections.into_iter().filter(|section| !section.blocks.is_empty()).collect(),
-        footnotes: vec![interval_note(of.comparison), VERDICT_NOTE.to_owned()],
+        footnotes: notes(&what_was_drawn(of.comparison)).into(),
         location: None,
     }
+}
+
+/// Response times of both sides, percentile by percentile.
+fn chart(of: &Compares<'_>) -> Option<Chart> {
+    let times = of.sides().map(|(_, side)| side.group.merged.successes(None, Metric::ResponseTime));
+    let named: Vec<Named<'_>> =
+        of.sides().iter().zip(&times).map(|((name, _), times)| Named { name, times }).collect();
+    percentiles("Response time", "before-after", &named, of.flag())
 }
 
 fn tone(word: Word) -> Tone {
@@ -157,8 +182,7 @@ fn provenance(of: &Compares<'_>) -> Section {
     for (name, side) in of.sides() {
         let Some(run) = side.group.runs.first() else { continue };
         let (environment, plan) = (&run.start.environment, &run.start.plan);
-        let commit = environment.gander_commit.as_deref().unwrap_or("not known");
-        let gander = format!("{} (commit {commit})", environment.gander_version);
+        let gander = provenance::version(environment);
         let target = Text::literal(&plan.target.origin).plain(" at ").code(&plan.target.url);
         let command = provenance::command(&plan.command_line);
         facts.extend([
@@ -173,9 +197,8 @@ fn provenance(of: &Compares<'_>) -> Section {
     Section::new("Provenance").with(Block::Facts(facts))
 }
 
-/// What the intervals rest on and what they do not cover.
-fn interval_note(comparison: &Comparison) -> String {
-    let how = match comparison.paired {
+fn what_was_drawn(comparison: &Comparison) -> String {
+    match comparison.paired {
         true => format!(
             "The n-th runs of both sides were taken as a pair, {} pairs, and pairs were drawn.",
             comparison.basis[0].runs
@@ -184,7 +207,11 @@ fn interval_note(comparison: &Comparison) -> String {
             let [before, after] = comparison.basis.each_ref().map(drawn);
             format!("Drawn: before {before}; after {after}.")
         }
-    };
+    }
+}
+
+/// What the intervals rest on and what they do not cover.
+fn interval_note(how: &str) -> String {
     format!(
         "95% interval of the change: from a bootstrap over stretches of time and never over single requests, which are not independent of each other (circular blocks, Politis and Romano 1992; Student's t with the degrees of freedom of Welch 1947). {how} Of failures it is no narrower than Newcombe's (1998). It covers noise within what was drawn: where that is time within a run, a machine that was slower during one run than during the other is taken for a change. Runs that alternate, three or more on each side, cover that too. Each figure is judged by itself: of many that did not change, about one in twenty falls outside of its interval, and one in ten where noise lasts for several seconds (found on made-up series)."
     )

@@ -3,9 +3,9 @@
 use crate::analysis::compare::workload::{Difference, Weight};
 use crate::analysis::compare::{Compared, Part, Quantity, Scale, Word};
 use crate::report::format;
-use crate::report::model::{Cell, Column, Table, Text, Tone};
+use crate::report::model::{Cell, Column, Note, Table, Text, Tone};
 
-use super::{INTERVAL, Side, VERDICT, tone};
+use super::{Side, tone};
 
 /// The runs of both sides.
 pub(super) fn sides(sides: &[(&'static str, &Side)]) -> Table {
@@ -40,15 +40,15 @@ pub(super) fn sides(sides: &[(&'static str, &Side)]) -> Table {
 }
 
 /// The figures of one part.
-pub(super) fn figures(part: &Part, flag: Option<&str>) -> Table {
+pub(super) fn figures(part: &Part, flag: Option<&str>, [interval, verdict]: [Note; 2]) -> Table {
     let mut table = Table::new([
         Column::words("Figure"),
         Column::figures("Before"),
         Column::figures("After"),
         Column::figures("Change"),
-        Column::figures("95% interval").note(INTERVAL),
+        Column::figures("95% interval").note(interval),
         Column::figures("Margin").expendable(1),
-        Column::words("Verdict").note(VERDICT),
+        Column::words("Verdict").note(verdict),
     ]);
     table.caption = flag.map(|flag| Text::emphasis(Tone::Bad, flag));
     for figure in &part.figures {

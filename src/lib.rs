@@ -21,4 +21,5 @@ pub mod scenario;
 pub mod schedule;
 pub mod stats;
 pub mod store;
+pub mod study;
 pub mod target;

@@ -12,6 +12,7 @@ mod scenario;
 mod scenarios;
 mod selftest;
 mod soak;
+mod study;
 mod sweep;
 mod target;
 
@@ -40,7 +41,8 @@ enum Command {
     Profile(Box<profile::ProfileArgs>),
     Sweep(Box<sweep::SweepArgs>),
     Soak(Box<soak::SoakArgs>),
-    /// Make the report of a run, a sweep, a self-test or a comparison again from its folder, also of a run that was killed
+    Study(study::StudyArgs),
+    /// Make the report of a run, a sweep, a study, a self-test or a comparison again from its folder, also of a run that was killed
     Report(ReportArgs),
     Compare(compare::CompareArgs),
     Scenario(scenario::ScenarioArgs),
@@ -64,7 +66,7 @@ struct SuperviseArgs {
 
 #[derive(Debug, Args)]
 struct ReportArgs {
-    /// Folder of a run, a sweep, a self-test or a comparison, as reports/2026-01-31T12-00-00-inference-mix
+    /// Folder of a run, a sweep, a study, a self-test or a comparison, as reports/2026-01-31T12-00-00-inference-mix
     run: PathBuf,
     /// Show this section alone, with all that is in it: profile, modules, errors …
     #[arg(long, value_name = "NAME")]
@@ -151,6 +153,7 @@ impl Command {
             Command::Profile(arguments) => arguments.run(command_line),
             Command::Sweep(arguments) => arguments.run(command_line),
             Command::Soak(arguments) => arguments.run(command_line),
+            Command::Study(arguments) => arguments.run(command_line),
             Command::Compare(arguments) => arguments.run(command_line),
             Command::Report(arguments) => commands::report::report(
                 &RunFolder::open(arguments.run),

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::load::LoadArgs;
 use crate::error::{Error, Exit};
-use crate::plan::{ProfileOptions, Purpose};
+use crate::plan::{Plan, ProfileOptions, Purpose};
 use crate::profile::SamplerKind;
 
 /// Samples a second: not a divisor of the usual timers, so that it does not beat with them.
@@ -25,11 +25,19 @@ impl ProfileArgs {
     /// Carries the command out.
     pub fn run(self, command_line: Vec<String>) -> Result<Exit, Error> {
         let output = self.load.output();
+        crate::commands::load::load(self.plan(command_line)?, output)
+    }
+
+    /// What the arguments ask for.
+    pub(super) fn plan(self, command_line: Vec<String>) -> Result<Plan, Error> {
         let options = self.load.profiling().chosen();
-        let mut plan = self.load.plan(command_line)?;
-        plan.purpose = Purpose::Profile;
-        plan.profile = Some(options);
-        crate::commands::load::load(plan, output)
+        let plan = self.load.plan(command_line)?;
+        Ok(Plan { purpose: Purpose::Profile, profile: Some(options), ..plan })
+    }
+
+    /// Whether the arguments alone say when the run ends.
+    pub(super) fn gives_an_end(&self) -> bool {
+        self.load.give_an_end()
     }
 }
 

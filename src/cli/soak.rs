@@ -66,7 +66,13 @@ impl SoakArgs {
         commands::soak::resume(plan, RunFolder::open(folder), output)
     }
 
-    fn plan(self, command_line: Vec<String>) -> Result<Plan, Error> {
+    /// Whether the arguments alone say when the run ends.
+    pub(super) fn gives_an_end(&self) -> bool {
+        self.load.give_an_end()
+    }
+
+    /// What the arguments ask for.
+    pub(super) fn plan(self, command_line: Vec<String>) -> Result<Plan, Error> {
         let mut plan = self.load.plan(command_line)?;
         if plan.scenario.alerts.is_empty() {
             plan.scenario.alerts = Alert::defaults();

@@ -13,5 +13,6 @@ pub mod scenario;
 pub mod selftest;
 mod signals;
 pub mod soak;
+pub mod study;
 pub mod supervise;
 pub mod sweep;

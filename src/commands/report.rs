@@ -16,26 +16,21 @@ use crate::store::{journal, views};
 use super::output::{Format, Output};
 use super::{pages, signals};
 
-/// `gander report FOLDER`: of a run, a sweep, a self-test or a comparison.
+/// `gander report FOLDER`: of a run, a sweep, a study, a self-test or a comparison.
 pub fn report(folder: &RunFolder, section: Option<&str>, output: &Output) -> Result<Exit, Error> {
-    let is_comparison = store::compare::is_comparison(folder.path());
-    let is_run = !store::sweep::is_sweep(folder.path())
-        && !store::selftest::is_selftest(folder.path())
-        && !is_comparison;
-    if let (Some(_), false) = (section, is_run) {
-        let what = format!("{} is no folder of a run", folder.path().display());
+    let path = folder.path();
+    let of_several = match () {
+        () if store::sweep::is_sweep(path) => super::sweep::finish,
+        () if store::study::is_study(path) => super::study::finish,
+        () if store::selftest::is_selftest(path) => super::selftest::finish,
+        () if store::compare::is_comparison(path) => super::compare::finish,
+        () => return show(folder, section, output),
+    };
+    if section.is_some() {
+        let what = format!("{} is no folder of a run", path.display());
         return Err(Error::BadInput(format!("{what}: --section shows a part of a run's report")));
     }
-    if store::sweep::is_sweep(folder.path()) {
-        return super::sweep::finish(folder, output);
-    }
-    if store::selftest::is_selftest(folder.path()) {
-        return super::selftest::finish(folder, output);
-    }
-    if is_comparison {
-        return super::compare::finish(folder, output);
-    }
-    show(folder, section, output)
+    of_several(folder, output)
 }
 
 /// Makes every file of the run's report again, shows it, and says how the run went.

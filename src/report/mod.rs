@@ -12,7 +12,7 @@ pub mod json;
 pub mod markdown;
 pub mod model;
 pub mod profile;
-mod provenance;
+pub mod provenance;
 pub mod run;
 pub mod selftest;
 mod soak;

@@ -15,6 +15,12 @@ pub fn machine(environment: &Environment) -> Text {
     ))
 }
 
+/// The version that measured.
+pub fn version(environment: &Environment) -> String {
+    let commit = environment.gander_commit.as_deref().unwrap_or("not known");
+    format!("{} (commit {commit})", environment.gander_version)
+}
+
 /// A command line as a shell takes it.
 pub fn command(words: &[String]) -> Text {
     let quoted: Vec<_> = words.iter().map(|word| shell_words::quote(word).into_owned()).collect();

@@ -39,11 +39,7 @@ impl Place {
         let own = std::fs::read_dir(&self.scenarios).into_iter().flatten().flatten();
         let own = own.map(|entry| entry.path());
         let built_in = EMBEDDED.files().map(|file| file.path().to_path_buf());
-        let name = |path: PathBuf| {
-            let is_scenario = path.extension().is_some_and(|ending| ending == "toml");
-            is_scenario.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
-        };
-        own.chain(built_in).filter_map(name).collect::<BTreeSet<_>>().into_iter().collect()
+        names(own.chain(built_in))
     }
 
     /// Finds a scenario by name, or reads the file where a path is given (with a `/`, or ending in
@@ -53,8 +49,7 @@ impl Place {
     ///
     /// Where there is none: with the nearest name, and all of them.
     pub fn find(&self, name_or_path: &str) -> Result<Found, Diagnostic> {
-        let is_path = name_or_path.contains(['/', '\\']) || name_or_path.ends_with(".toml");
-        if is_path {
+        if is_path(name_or_path) {
             let path = Path::new(name_or_path);
             let text = read_text(path).map_err(|why| {
                 Diagnostic::general(format!("cannot read scenario `{name_or_path}`: {why}"))
@@ -73,20 +68,62 @@ impl Place {
                 source: Arc::new(source),
                 folder: self.scenarios.clone(),
             }),
-            Ok(None) => Err(self.unknown(name_or_path)),
+            Ok(None) => Err(unknown("scenario", "scenarios", name_or_path, &self.names())),
             Err(why) => Err(Diagnostic::general(format!("cannot read scenario `{file}`: {why}"))),
         }
     }
 
-    fn unknown(&self, name: &str) -> Diagnostic {
-        let names = self.names();
-        let near = nearest(name, names.iter().map(String::as_str));
-        let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-        Diagnostic::general(format!("there is no scenario `{name}`{near}")).help(format!(
-            "scenarios: {}; a file is given by its path: ./my.toml",
-            names.join(", ")
-        ))
+    /// Names of all studies, the user's own and those in the binary, sorted.
+    pub fn study_names(&self) -> Vec<String> {
+        let own = std::fs::read_dir(self.scenarios.join(STUDIES)).into_iter().flatten().flatten();
+        let own = own.map(|entry| entry.path());
+        let built_in = EMBEDDED.get_dir(STUDIES).into_iter().flat_map(|folder| folder.files());
+        names(own.chain(built_in.map(|file| file.path().to_path_buf())))
     }
+
+    /// Finds a study by name, below `studies/`, or reads the file where a path is given.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none: with the nearest name, and all of them.
+    pub fn find_study(&self, name_or_path: &str) -> Result<Found, Diagnostic> {
+        if is_path(name_or_path) {
+            return self.find(name_or_path);
+        }
+        match beside(&self.scenarios, &format!("{STUDIES}/{name_or_path}.toml")) {
+            Ok(Some(source)) => Ok(Found {
+                name: name_or_path.to_owned(),
+                source: Arc::new(source),
+                folder: self.scenarios.join(STUDIES),
+            }),
+            Ok(None) => Err(unknown("study", "studies", name_or_path, &self.study_names())),
+            Err(why) => Err(Diagnostic::general(format!("cannot read `{name_or_path}`: {why}"))),
+        }
+    }
+}
+
+/// Where studies lie, in the folder of scenarios.
+const STUDIES: &str = "studies";
+
+/// Whether a file is meant, and no name.
+fn is_path(name_or_path: &str) -> bool {
+    name_or_path.contains(['/', '\\']) || name_or_path.ends_with(".toml")
+}
+
+/// The names of files with scenarios or studies, sorted.
+fn names(files: impl Iterator<Item = PathBuf>) -> Vec<String> {
+    let name = |path: PathBuf| {
+        let is_toml = path.extension().is_some_and(|ending| ending == "toml");
+        is_toml.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+    };
+    files.filter_map(name).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn unknown(what: &str, several: &str, name: &str, names: &[String]) -> Diagnostic {
+    let near = nearest(name, names.iter().map(String::as_str));
+    let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    Diagnostic::general(format!("there is no {what} `{name}`{near}"))
+        .help(format!("{several}: {}; a file is given by its path: ./my.toml", names.join(", ")))
 }
 
 /// A scenario file.

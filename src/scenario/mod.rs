@@ -40,6 +40,7 @@ pub use feeder::{Feeder, Inputs};
 pub use model::Scenario;
 pub use overlay::Overlay;
 pub use place::IterationPlace;
+pub use rows::from_json_value;
 
 /// JSON Schema of the scenario language, for editors.
 pub fn schema() -> serde_json::Value {

@@ -155,7 +155,7 @@ fn from_json(items: &[serde_json::Value]) -> Rows {
 }
 
 /// A JSON value as templates see it.
-pub(super) fn from_json_value(value: &serde_json::Value) -> Value {
+pub fn from_json_value(value: &serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::from(()),
         serde_json::Value::Bool(truth) => Value::from(*truth),

@@ -9,5 +9,6 @@ pub mod profiles;
 mod record;
 pub mod run;
 pub mod selftest;
+pub mod study;
 pub mod sweep;
 pub mod views;

@@ -58,6 +58,12 @@ impl Control {
         }
     }
 
+    /// What the service answers at `path`, as JSON; of services that are no reference service too.
+    pub fn json(&self, path: &str) -> Result<serde_json::Value, Error> {
+        let text = self.ask(Method::GET, path)?;
+        serde_json::from_str(&text).map_err(|error| self.refused(path, &error.to_string()))
+    }
+
     fn ask(&self, method: Method, path: &str) -> Result<String, Error> {
         let failed = |error: &dyn std::fmt::Display| self.refused(path, &error.to_string());
         let url = self.base.join(path).map_err(|error| failed(&error))?;
@@ -69,6 +75,9 @@ impl Control {
     }
 
     fn refused(&self, path: &str, why: &str) -> Error {
-        Error::CannotRun(format!("the reference service did not answer /{path}: {why}"))
+        Error::CannotRun(format!(
+            "the service did not answer /{}: {why}",
+            path.trim_start_matches('/')
+        ))
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, TcpListener};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -38,6 +39,8 @@ const KEPT_LINES: usize = 20;
 pub struct Launched {
     /// Base URL.
     pub url: Url,
+    /// Base URL of the service that a reference service calls, where gander started that too.
+    pub behind: Option<Url>,
     /// What is saved of it.
     pub record: TargetRecord,
     process: Option<Arc<OwnedProcess>>,
@@ -66,6 +69,7 @@ impl Launched {
         match target {
             Target::Running { url, pid } => Ok(Launched {
                 url: url.clone(),
+                behind: None,
                 record: TargetRecord {
                     url: url.to_string(),
                     origin: "running already".to_owned(),
@@ -118,15 +122,24 @@ fn reference(service: &Service) -> Result<Launched, Error> {
     let what = format!("reference service {}", service.name);
     let (process, lines) =
         OwnedProcess::start(&arguments.map(str::to_owned), &[(SETTINGS, settings)])?;
-    let announced = process.wait_for_line(&lines, &what, " listening on ")?;
-    let url =
-        announced.rsplit(' ').next().and_then(|url| Url::parse(url).ok()).ok_or_else(|| {
-            Error::CannotRun(format!("{what} announced no address, but said: {announced}"))
-        })?;
+    let announced = process.wait_for_line(&lines, &what, LISTENS)?;
+    let url = address(&announced).ok_or_else(|| {
+        Error::CannotRun(format!("{what} announced no address, but said: {announced}"))
+    })?;
+    // All services are announced first, the one that was asked for before any behind it.
+    let next = process.wait_for_line(&lines, &what, "")?;
+    let behind = next.contains(LISTENS).then(|| address(&next)).flatten();
     let origin = format!("reference service {service}, started by gander");
     let pid = Some(process.child().id());
     let record = TargetRecord { url: url.to_string(), origin, pid };
-    Ok(Launched { url, record, process: Some(Arc::new(process)) })
+    Ok(Launched { url, behind, record, process: Some(Arc::new(process)) })
+}
+
+/// What a reference service says once it can be reached, and then where.
+const LISTENS: &str = " listening on ";
+
+fn address(announced: &str) -> Option<Url> {
+    Url::parse(announced.rsplit(' ').next()?).ok()
 }
 
 fn spawned(spawn: &Spawn, is_interrupted: &dyn Fn() -> bool) -> Result<Launched, Error> {
@@ -144,7 +157,7 @@ fn spawned(spawn: &Spawn, is_interrupted: &dyn Fn() -> bool) -> Result<Launched,
     wait_until_ready(&process, &url, spawn, is_interrupted)?;
     let record =
         TargetRecord { url: url.to_string(), origin: format!("started by gander: {what}"), pid };
-    Ok(Launched { url, record, process: Some(Arc::new(process)) })
+    Ok(Launched { url, behind: None, record, process: Some(Arc::new(process)) })
 }
 
 fn free_port() -> Result<u16, Error> {
@@ -213,6 +226,8 @@ impl OwnedProcess {
     ) -> Result<(Self, Receiver<String>), Error> {
         let this = std::env::current_exe()
             .map_err(|e| Error::CannotRun(format!("cannot find gander's own program: {e}")))?;
+        // A long study may outlive the file: whoever replaces it must not end what runs.
+        let this = if this.exists() { this } else { PathBuf::from("/proc/self/exe") };
         let mut child = Command::new(this)
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (*name, value)))

@@ -4,7 +4,7 @@
 pub mod search;
 
 use crate::measure::metric::Metric;
-use crate::measure::summary::samples_needed;
+use crate::measure::summary::{Figures, samples_needed};
 use crate::plan::Stop;
 use crate::scenario::slo::{Measure, Slo};
 use crate::stats::order::{median, spread};
@@ -61,11 +61,26 @@ pub struct PointFigures {
     pub in_flight: Option<f64>,
 }
 
+impl PointFigures {
+    /// Those of a run.
+    pub fn of(total: &Figures) -> PointFigures {
+        let latency = total.latency(Metric::ResponseTime);
+        PointFigures {
+            rps: total.rps,
+            mean_ms: latency.map(|latency| latency.mean_ms),
+            p50_ms: latency.map(|latency| latency.p50_ms),
+            p95_ms: latency.map(|latency| latency.p95_ms),
+            p99_ms: latency.map(|latency| latency.p99_ms),
+            count: total.count(),
+            failed: total.failed(),
+            in_flight: total.ok_rps.zip(latency).map(|(ok, l)| ok * l.mean_ms / 1000.0),
+        }
+    }
+}
+
 impl Point {
     /// The point `record` of a sweep with these rules.
     pub fn of(record: PointRecord, until: &[Slo], run: &Run, assessment: &Assessment) -> Point {
-        let total = &assessment.summary.total;
-        let latency = total.latency(Metric::ResponseTime);
         let verdicts = verdicts::of(until, &assessment.evidence(run));
         let undecided: Vec<String> =
             assessment.verdicts.iter().map(|v| format!("{}: {}", v.rule, v.measured)).collect();
@@ -78,16 +93,7 @@ impl Point {
         };
         Point {
             record,
-            figures: PointFigures {
-                rps: total.rps,
-                mean_ms: latency.map(|latency| latency.mean_ms),
-                p50_ms: latency.map(|latency| latency.p50_ms),
-                p95_ms: latency.map(|latency| latency.p95_ms),
-                p99_ms: latency.map(|latency| latency.p99_ms),
-                count: total.count(),
-                failed: total.failed(),
-                in_flight: total.ok_rps.zip(latency).map(|(ok, l)| ok * l.mean_ms / 1000.0),
-            },
+            figures: PointFigures::of(&assessment.summary.total),
             verdicts,
             reasons: reasons.cloned().collect(),
             partial,

@@ -120,6 +120,11 @@ impl Bench {
         &self.launched.url
     }
 
+    /// That of the service which a reference service calls, where gander started it.
+    pub fn behind(&self) -> Option<&Url> {
+        self.launched.behind.as_ref()
+    }
+
     /// Stops a target that gander started.
     pub fn take_down(self) {
         self.launched.stop();

@@ -48,6 +48,29 @@ pub fn add_to(report: &mut Report, findings: &ProfileFindings, run: &Run, assess
     report.sections.splice(at..at, sections);
 }
 
+/// What the profiles of a target say, as a part of a larger report; pictures have `stem` in their
+/// names, and `row` is what a row is called, where rows are told of.
+pub fn of_target(
+    report: &mut Report,
+    findings: &ProfileFindings,
+    row: Option<&'static str>,
+    stem: &str,
+) -> Vec<Section> {
+    let taken = findings.taken.iter().filter(|of| of.record.who == Observed::Target).cloned();
+    let findings = ProfileFindings { taken: taken.collect(), ..findings.clone() };
+    let mut sections = vec![overview(report, &findings, row)];
+    for profiled in &findings.taken {
+        sections.extend(views(report, profiled, row, false));
+    }
+    for block in sections.iter_mut().flat_map(|section| &mut section.blocks) {
+        if let super::model::Block::Chart(chart) = block {
+            chart.file_stem = format!("{stem}-{}", chart.file_stem);
+            chart.folder = "charts";
+        }
+    }
+    sections
+}
+
 fn refer(report: &mut Report, text: &str) -> Note {
     let known = report.footnotes.iter().position(|known| known == text);
     Note(

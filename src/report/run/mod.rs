@@ -35,6 +35,7 @@ use super::timeline::Timeline;
 use crate::analysis::resources::Resources;
 use notes::Notes;
 
+pub use notes::few_samples;
 pub use rows::{json as rows_json, told_as as row_name};
 
 /// What all sections are made from.

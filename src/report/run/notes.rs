@@ -27,16 +27,21 @@ impl Notes {
 
     /// The number of the footnote for percentiles from too few values.
     pub fn few_samples(&mut self) -> Note {
-        let [p50, p95, p99] = [0.50, 0.95, 0.99].map(samples_needed);
-        self.refer(format!(
-            "From so few values that the slowest alone sets it: p50 needs at least {p50}, p95 {p95}, p99 {p99}."
-        ))
+        self.refer(few_samples())
     }
 
     /// The texts, in order.
     pub fn into_texts(self) -> Vec<String> {
         self.0
     }
+}
+
+/// The note on percentiles from too few values.
+pub fn few_samples() -> String {
+    let [p50, p95, p99] = [0.50, 0.95, 0.99].map(samples_needed);
+    format!(
+        "From so few values that the slowest alone sets it: p50 needs at least {p50}, p95 {p95}, p99 {p99}."
+    )
 }
 
 /// What is counted.

@@ -336,7 +336,6 @@ fn problems(accuracy: &Accuracy) -> Section {
 /// Who measured, when, where, and where the runs are.
 fn provenance(record: &SelftestRecord) -> Section {
     let environment = &record.environment;
-    let commit = environment.gander_commit.as_deref().unwrap_or("not known");
     let bounds = format!(
         "times within {ALLOWED_MS} ms or {}%, send lag p99 below {SEND_LAG_MS} ms, arrivals within {}%, counts exact",
         ALLOWED_SHARE * 100.0,
@@ -344,7 +343,7 @@ fn provenance(record: &SelftestRecord) -> Section {
     );
     let facts = [
         ("Date", Text::literal(&record.started_at)),
-        ("gander", format!("{} (commit {commit})", environment.gander_version).into()),
+        ("gander", provenance::version(environment).into()),
         ("Machine", provenance::machine(environment)),
         ("System", environment.system.as_str().into()),
         ("Command", provenance::command(&record.command_line)),

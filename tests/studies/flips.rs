@@ -44,7 +44,7 @@ const PLANTS: &[Plant] = &[
             ),
             (
                 "--service spend=cpu --service latency=30ms",
-                "--service latency=0s --service work.tokenize=30ms",
+                "--service spend=cpu --service latency=5ms --service work.tokenize=60ms",
             ),
             (
                 "--service engine=threaded --service workers=1\"",

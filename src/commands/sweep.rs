@@ -8,6 +8,7 @@ use jiff::Zoned;
 
 use crate::analysis::capacity::search::{Judged, Next, Outcome, next};
 use crate::analysis::capacity::{self, Capacity, Point};
+use crate::analysis::diagnose::Diagnosis;
 use crate::error::{Error, Exit};
 use crate::measure::sample::Tokens;
 use crate::plan::{Plan, Stop};
@@ -326,12 +327,16 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
     let capacity = capacity::assess(&record, points);
     let mut summary = report::sweep::json::summary(&record, &capacity);
     stored::write(folder, &record, summary.clone())?;
-    let report = pages::save(folder, "report", report::sweep::build(&record, &capacity))?;
+    let diagnosis = Diagnosis::of_sweep(&record, &capacity);
+    let mut report = report::sweep::build(&record, &capacity);
+    report::diagnosis::add_to(&mut report, &diagnosis);
+    let report = pages::save(folder, "report", report)?;
     match output.format {
         Format::Text => {
             output.print(&report::terminal::render(&report, output.width(), output.colour()))?;
         }
         Format::Json => {
+            summary["diagnosis"] = report::diagnosis::json(&diagnosis);
             summary["folder"] = folder.path().display().to_string().into();
             output.print(&format!("{summary:#}\n"))?;
         }

@@ -9,7 +9,7 @@ use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
 use crate::measure::sample::{Offset, Outcome, StepId};
 use crate::measure::summary::ms;
-use crate::stats::order::median;
+use crate::stats::order::{median, quantile};
 use crate::store::run::Run;
 
 /// Stretches of a run at most: those of a longer run are longer.
@@ -22,6 +22,11 @@ const SLOW: f64 = 2.5;
 const HELD_UP: f64 = 0.5;
 /// and no more than this share of the usual number ended in it or the one before.
 const FEWER: f64 = 0.85;
+/// Fewer than so many in flight may all be slow by chance.
+const FLYING: f64 = 3.0;
+/// A stream whose other stretches differ by more than this share (the middle 80% of them) is not
+/// steady: there is no usual number.
+const UNSTEADY: f64 = 0.5;
 
 /// What ended in a stretch of time, as sums: two stretches together have the sums of both.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -172,13 +177,18 @@ fn judged(stretches: Vec<Stretch>) -> Vec<Sums> {
         .map(|(index, of)| {
             let few = is_few(index) || index.checked_sub(1).is_some_and(is_few);
             let stands = of.sums.finished() == 0.0 && of.in_flight >= 1.0 && usual >= 2.0;
-            // One slow response of one user is no pause of everything.
-            stands || (few && flying >= 2.0 && of.slow >= HELD_UP * flying)
+            stands || (few && flying >= FLYING && of.slow >= HELD_UP * flying)
         })
         .collect();
+    let others = rates.iter().zip(&pauses).filter(|(_, paused)| !**paused).map(|(rate, _)| *rate);
+    let others: Vec<f64> = others.collect();
+    let at = |q| quantile(&others, q).unwrap_or(0.0);
+    let is_steady = at(0.9) - at(0.1) <= UNSTEADY * usual;
     let mut cells: Vec<Sums> = stretches.into_iter().map(|of| of.sums).collect();
-    for (cell, paused) in cells.iter_mut().zip(pauses) {
-        cell.pauses = f64::from(u8::from(paused));
+    // What is slow from the beginning is no pause: a cache that fills up, a service that warms up.
+    let moving = pauses.iter().position(|paused| !paused).unwrap_or(pauses.len());
+    for (cell, paused) in cells.iter_mut().zip(pauses).skip(moving) {
+        cell.pauses = f64::from(u8::from(paused && is_steady));
     }
     cells
 }

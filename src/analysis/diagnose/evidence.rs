@@ -62,6 +62,8 @@ pub struct StepEvidence {
     pub alone_ms: Option<f64>,
     /// The same quantile of the requests of the measured part, in milliseconds.
     pub low_ms: Option<f64>,
+    /// The shortest service time of the whole run, in milliseconds.
+    pub least_ms: Option<f64>,
     /// Median service time in the measured part, in milliseconds.
     pub p50_ms: Option<f64>,
 }
@@ -156,7 +158,8 @@ impl First {
                 seconds += 1;
                 first.until = first.until.max(interval.end);
             }
-            if seconds == 2 {
+            let is_whole = first.times.len() == run.start.plan.steps.len();
+            if seconds == 2 || (seconds == 1 && is_whole) {
                 break;
             }
         }
@@ -194,6 +197,7 @@ fn steps(run: &Run, assessment: &Assessment, first: &First) -> Result<Vec<StepEv
             sent_bytes: sent.filter(|(_, n)| *n > 0).map(|(bytes, n)| bytes as f64 / n as f64),
             alone_ms: at(alone, q),
             low_ms: at(later, q),
+            least_ms: [at(alone, 0.0), at(later, 0.0)].into_iter().flatten().reduce(f64::min),
             p50_ms: at(later, 0.5),
         }
     };

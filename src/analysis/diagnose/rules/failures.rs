@@ -156,16 +156,18 @@ pub(super) fn rate_limited(facts: &Facts<'_, '_>) -> Judgement {
 
 /// Rows that failed behind an answer that says so.
 fn limited_rows(evidence: &Evidence<'_>) -> Option<Judgement> {
-    const CLASSES: [&str; 4] = ["rate_limited", "capacity_exhausted", "retry_timeout", "429"];
-    let (mut limited, mut all) = (0.0, 0.0);
+    const CLASSES: [&str; 5] =
+        ["rate_limited", "capacity_exhausted", "retry_timeout", "status 429", "Too Many Requests"];
+    let mut limited = 0.0;
     for interval in &evidence.run.intervals {
         for (class, record) in &interval.rows.failures {
-            if CLASSES.iter().any(|known| class.contains(known)) {
+            let mut texts = record.examples.iter().chain([class]);
+            if texts.any(|text| CLASSES.iter().any(|known| text.contains(known))) {
                 limited += record.count as f64;
             }
         }
     }
-    all += evidence.assessment.summary.rows.as_ref().map_or(0, |rows| rows.count()) as f64;
+    let all = evidence.assessment.summary.rows.as_ref().map_or(0, |rows| rows.count()) as f64;
     let share = Share { count: limited, of: all };
     (all > 0.0 && share.is_some()).then(|| {
         Judgement::Found(Found {

@@ -107,6 +107,8 @@ pub(super) fn batch_not_vectorised(facts: &Facts<'_, '_>) -> Judgement {
     /// How far the time of a single item may lie off the line through the batches.
     const ON_THE_LINE: f64 = 0.2;
     const FEWEST: f64 = 5.0;
+    /// The largest batch over the smallest: sizes that are alike show no slope.
+    const SPAN: f64 = 2.0;
     let steps = || facts.evidence.steps.iter().zip(&facts.sums.steps);
     let batches: Vec<(f64, f64, f64)> = steps()
         .filter(|(_, (count, _))| *count >= FEWEST)
@@ -121,7 +123,8 @@ pub(super) fn batch_not_vectorised(facts: &Facts<'_, '_>) -> Judgement {
         .find(|(step, _)| step.sent_bytes.is_some_and(|bytes| bytes < smallest));
     let sizes = || batches.iter().map(|batch| batch.0);
     let largest = sizes().fold(0.0, f64::max);
-    let (Some((single, (count, sum_ms))), true) = (single, sizes().any(|n| n < largest)) else {
+    let (Some((single, (count, sum_ms))), true) = (single, sizes().any(|n| n * SPAN <= largest))
+    else {
         return Judgement::NotJudged(
             "no steps send batches of two sizes and a single item: a number in the name of a step is its size"
                 .to_owned(),

@@ -18,8 +18,9 @@ const EVEN_THE_QUICKEST: f64 = 1.5;
 const ONE: (f64, f64) = (0.6, 1.3);
 /// Where the health check waits too, and the time alone is known less well.
 const ABOUT_ONE: f64 = 1.6;
-/// A health check waits with the others if it takes so much of their time.
-const WAITS_TOO: f64 = 0.3;
+/// A health check waits with the others if it takes so much of their time, and so many milliseconds:
+/// by itself it takes next to none.
+const WAITS_TOO: (f64, f64) = (0.3, 50.0);
 /// Responses of a step that say how long it takes.
 const FEWEST: f64 = 3.0;
 /// The target computes if it uses so much of the processors that it may use …
@@ -34,6 +35,9 @@ const KNOWN: f64 = 0.5;
 /// How requests of closed load wait.
 struct Wait {
     in_service: f64,
+    /// The same, by the shortest time of each step: no more can be said of steps that were first asked
+    /// for when others waited already.
+    least_in_service: f64,
     in_flight: f64,
     stretch: f64,
     quickest: f64,
@@ -69,6 +73,9 @@ impl Wait {
         let served = |ms: f64, count: f64| rate(count) * ms / 1000.0;
         let in_service: f64 = known().map(|(_, alone, _, n, _)| served(alone, n)).sum();
         let low: f64 = known().map(|(_, _, low, n, _)| served(low, n)).sum();
+        let least = |step: &StepEvidence, alone: f64| step.least_ms.unwrap_or(alone).min(alone);
+        let least_in_service =
+            known().map(|(step, alone, _, n, _)| served(least(step, alone), n)).sum();
         let main = known()
             .map(|(step, alone, _, n, _)| (step.place.clone(), served(alone, n) / in_service))
             .max_by(|a, b| a.1.total_cmp(&b.1))
@@ -80,6 +87,7 @@ impl Wait {
             .find_map(|(step, _)| Some((step.place.clone(), step.p50_ms?, step.p50_ms? / mean)));
         Ok(Wait {
             in_service,
+            least_in_service,
             in_flight,
             stretch: in_flight / in_service,
             quickest: low / in_service,
@@ -89,18 +97,24 @@ impl Wait {
         })
     }
 
+    /// A health check that waits is a queue by itself, whatever is known of the times alone.
     fn queues(&self) -> bool {
+        let by_least = self.in_flight / self.least_in_service;
+        if self.health_waits() == Some(true) {
+            return by_least >= STRETCHED && self.in_flight >= 2.0;
+        }
         self.stretch >= STRETCHED && self.quickest >= EVEN_THE_QUICKEST && self.in_flight >= 2.0
     }
 
     /// Whether health checks wait as long as the others; `None` where there are none.
     fn health_waits(&self) -> Option<bool> {
-        self.health.as_ref().map(|(_, _, share)| *share >= WAITS_TOO)
+        let waits = |p50: f64, share: f64| share >= WAITS_TOO.0 && p50 >= WAITS_TOO.1;
+        self.health.as_ref().map(|(_, p50, share)| waits(*p50, *share))
     }
 
     fn is_one_at_a_time(&self) -> bool {
         match self.health_waits() {
-            Some(waits) => waits && self.in_service <= ABOUT_ONE,
+            Some(waits) => waits && self.least_in_service <= ABOUT_ONE,
             None => (ONE.0..=ONE.1).contains(&self.in_service),
         }
     }

@@ -20,3 +20,8 @@ pub(super) fn number(value: f64) -> String {
         _ => format!("{value:.0}"),
     }
 }
+
+/// How many.
+pub(super) fn count(value: f64) -> String {
+    format!("{:.0}", value.round())
+}

@@ -1,7 +1,7 @@
 //! Rules on requests that do not succeed: which way, and what the target says.
 
 use crate::analysis::diagnose::evidence::{Evidence, Facts};
-use crate::analysis::diagnose::words::{millis, number, percent};
+use crate::analysis::diagnose::words::{count as whole, millis, number, percent};
 use crate::measure::metric::Metric;
 use crate::measure::sample::Outcome;
 use crate::measure::summary::Latency;
@@ -49,10 +49,23 @@ impl Share {
     fn sentence(&self, what: &str) -> String {
         format!(
             "{} of {} requests ({}) {what}.",
-            number(self.count.round()),
-            number(self.of.round()),
+            whole(self.count),
+            whole(self.of),
             percent(self.count / self.of)
         )
+    }
+}
+
+/// Errors that make a finding together.
+struct Kind<'k> {
+    outcomes: &'k [Outcome],
+    /// By status and by what the target said.
+    is_it: fn(Option<u16>, &[String]) -> bool,
+}
+
+impl<'k> Kind<'k> {
+    fn all_of(outcomes: &'k [Outcome]) -> Kind<'k> {
+        Kind { outcomes, is_it: |_, _| true }
     }
 }
 
@@ -71,18 +84,20 @@ fn part(
     if all == 0 { 0.0 } else { hits as f64 / all as f64 }
 }
 
-/// What the target said, once.
-fn said(evidence: &Evidence<'_>, outcomes: &[Outcome]) -> Option<String> {
-    let mut errors = evidence.messages.iter().filter(|((of, _), _)| outcomes.contains(of));
+/// What the target said, once, of errors with one of the outcomes that `is_it` holds for.
+fn said(evidence: &Evidence<'_>, kind: &Kind<'_>) -> Option<String> {
+    let mut errors = evidence.messages.iter().filter(|((of, status), (_, said))| {
+        kind.outcomes.contains(of) && (kind.is_it)(*status, said)
+    });
     let (_, (_, examples)) = errors.next()?;
     Some(format!("The first says: {}", examples.first()?))
 }
 
-/// The finding that `outcomes` are too many, in `what`.
+/// The finding that a share of requests, `what`, is too large.
 fn found(
     facts: &Facts<'_, '_>,
     share: &Share,
-    outcomes: &[Outcome],
+    kind: &Kind<'_>,
     [what, advice]: [&str; 2],
 ) -> Judgement {
     if facts.sums.finished() <= 0.0 {
@@ -92,12 +107,12 @@ fn found(
         return Judgement::Clear;
     }
     let mut evidence = vec![share.sentence(what)];
-    evidence.extend(said(facts.evidence, outcomes));
+    evidence.extend(said(facts.evidence, kind));
     Judgement::Found(Found {
         advice: advice.to_owned(),
         gain: format!(
-            "Success from {} to what is left when these do not happen: 1 - failures / requests.",
-            percent(1.0 - share.count / share.of)
+            "Successes for up to {} of the requests more: failures of this kind over requests.",
+            percent(share.count / share.of)
         ),
         ..Found::with(evidence)
     })
@@ -121,7 +136,8 @@ pub(super) fn model_not_loaded(facts: &Facts<'_, '_>) -> Judgement {
         "were answered that there is no model",
         "Keep traffic away until the model is loaded: a readiness check that fails without it, not a health check of the process alone.",
     ];
-    found(facts, &share, &outcomes, text)
+    let kind = Kind { outcomes: &outcomes, is_it: |_, said| is_no_model(said) };
+    found(facts, &share, &kind, text)
 }
 
 /// A rate limit.
@@ -142,13 +158,13 @@ pub(super) fn rate_limited(facts: &Facts<'_, '_>) -> Judgement {
         "were told to come more slowly",
         "Ask for less: a limit on what is in flight, delays that grow with each refusal and honour Retry-After; or a higher quota.",
     ];
-    let mut judgement = found(facts, &share, &outcomes, text);
+    let mut judgement = found(facts, &share, &Kind { outcomes: &outcomes, is_it: is_limit }, text);
     if let Judgement::Found(found) = &mut judgement {
         let accepted = (facts.sums.attempts() - share.count) / facts.sums.seconds;
         found.gain = format!(
             "At most the quota: {} requests/s were accepted. A client that asks for no more wastes none of {}.",
             number(accepted),
-            number(share.count.round())
+            whole(share.count)
         );
     }
     judgement
@@ -175,12 +191,18 @@ fn limited_rows(evidence: &Evidence<'_>) -> Option<Judgement> {
             gain: "At most the quota of what stands behind: rows that are refused there are work done in vain.".to_owned(),
             ..Found::with(vec![format!(
                 "{} of {} rows ({}) failed because a service behind refused a call.",
-                number(limited),
-                number(all),
+                whole(limited),
+                whole(all),
                 percent(limited / all)
             )])
         })
     })
+}
+
+/// Whether a status asks for less load; 503 does where it counts as such an outcome.
+fn is_limit(status: Option<u16>, said: &[String]) -> bool {
+    const UNAVAILABLE: u16 = 503;
+    status.is_some_and(|it| TOO_MANY.contains(&it) || it == UNAVAILABLE) && !is_no_model(said)
 }
 
 /// Retries that are much of the load.
@@ -203,8 +225,8 @@ pub(super) fn retry_storm(facts: &Facts<'_, '_>) -> Judgement {
         ),
         ..Found::with(vec![format!(
             "{} attempts were made for {} requests: {} each.",
-            number(requests + again),
-            number(requests),
+            whole(requests + again),
+            whole(requests),
             number(each)
         )])
     })
@@ -217,7 +239,7 @@ pub(super) fn refused(facts: &Facts<'_, '_>) -> Judgement {
         "found nobody to connect to",
         "See whether the service restarts, and whether its queue of connections is long enough.",
     ];
-    found(facts, &Share::of(facts, &outcomes), &outcomes, text)
+    found(facts, &Share::of(facts, &outcomes), &Kind::all_of(&outcomes), text)
 }
 
 /// No answer in time.
@@ -227,7 +249,7 @@ pub(super) fn hanging(facts: &Facts<'_, '_>) -> Judgement {
         "had no whole answer within the step's timeout",
         "Give calls inside the service a timeout of their own, shorter than the client's, and answer with an error then.",
     ];
-    found(facts, &Share::of(facts, &outcomes), &outcomes, text)
+    found(facts, &Share::of(facts, &outcomes), &Kind::all_of(&outcomes), text)
 }
 
 const BROKEN: [Outcome; 2] = [Outcome::Reset, Outcome::Incomplete];
@@ -258,7 +280,7 @@ pub(super) fn idle_timeout(facts: &Facts<'_, '_>) -> Judgement {
         "ended with a closed connection after the same time",
         "Raise the idle timeout of the proxy or load balancer in between above the longest answer, or send something while the answer is made (a stream, keep-alive probes).",
     ];
-    let mut judgement = found(facts, &Share::of(facts, &BROKEN), &BROKEN, text);
+    let mut judgement = found(facts, &Share::of(facts, &BROKEN), &Kind::all_of(&BROKEN), text);
     if let Judgement::Found(found) = &mut judgement {
         found.evidence.push(format!(
             "All of them took {} to {}: somebody counts the time.",
@@ -278,7 +300,7 @@ pub(super) fn broken_connections(facts: &Facts<'_, '_>) -> Judgement {
         "lost their connection before the answer was whole",
         "See whether workers of the service crash or are restarted, and what stands between.",
     ];
-    found(facts, &Share::of(facts, &BROKEN), &BROKEN, text)
+    found(facts, &Share::of(facts, &BROKEN), &Kind::all_of(&BROKEN), text)
 }
 
 /// Answers that are wrong.
@@ -288,7 +310,7 @@ pub(super) fn bad_answers(facts: &Facts<'_, '_>) -> Judgement {
         "had an answer with the expected status that was not what it should be",
         "The service says success where it failed: let it check what it sends, and answer with an error.",
     ];
-    found(facts, &Share::of(facts, &outcomes), &outcomes, text)
+    found(facts, &Share::of(facts, &outcomes), &Kind::all_of(&outcomes), text)
 }
 
 /// Errors of the service.
@@ -300,7 +322,7 @@ pub(super) fn server_errors(facts: &Facts<'_, '_>) -> Judgement {
     let share = Share::of(facts, &outcomes).part(part(facts.evidence, Outcome::HttpStatus, is_it));
     let text =
         ["were answered with a status of 500 or above", "Read the service's log at these times."];
-    found(facts, &share, &outcomes, text)
+    found(facts, &share, &Kind { outcomes: &outcomes, is_it }, text)
 }
 
 /// Requests that the service does not take.
@@ -314,5 +336,5 @@ pub(super) fn rejected(facts: &Facts<'_, '_>) -> Judgement {
         "were answered with a status of 300 to 499",
         "The scenario and the service do not agree on path, key or body: see the errors below.",
     ];
-    found(facts, &share, &outcomes, text)
+    found(facts, &share, &Kind { outcomes: &outcomes, is_it }, text)
 }

@@ -68,7 +68,7 @@ struct Sought {
 fn judge(facts: &Facts<'_, '_>, sought: &Sought) -> Judgement {
     let Some(findings) = facts.evidence.profile else {
         return Judgement::NotJudged(
-            "no profile was taken: `gander profile`, or --profile".to_owned(),
+            "no profile was taken: use gander profile, or --profile".to_owned(),
         );
     };
     let Some(profiled) = findings.target_cpu() else {

@@ -2,7 +2,7 @@
 
 use crate::analysis::diagnose::Confidence;
 use crate::analysis::diagnose::evidence::Facts;
-use crate::analysis::diagnose::words::{number, percent};
+use crate::analysis::diagnose::words::{count, number, percent};
 use crate::stats::normal;
 
 use super::{Found, Judgement};
@@ -58,7 +58,7 @@ pub(super) fn cache_useless(facts: &Facts<'_, '_>) -> Judgement {
     };
     let asked = hits + misses;
     if asked < FEWEST {
-        return Judgement::NotJudged(format!("its cache was asked {} times only", number(asked)));
+        return Judgement::NotJudged(format!("its cache was asked {} times only", count(asked)));
     }
     let share = hits / asked;
     if share >= HELPS {
@@ -75,8 +75,8 @@ pub(super) fn cache_useless(facts: &Facts<'_, '_>) -> Judgement {
         confidence: Some(Confidence::Sampled { share: normal::below((HELPS - share) / error) }),
         ..Found::with(vec![format!(
             "It had the answer {} of {} times ({}).",
-            number(hits),
-            number(asked),
+            count(hits),
+            count(asked),
             percent(share)
         )])
     })

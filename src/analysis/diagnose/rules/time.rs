@@ -2,7 +2,7 @@
 
 use crate::analysis::diagnose::Confidence;
 use crate::analysis::diagnose::evidence::Facts;
-use crate::analysis::diagnose::words::{millis, number, percent};
+use crate::analysis::diagnose::words::{count as whole, millis, number, percent};
 use crate::analysis::leak::Leakage;
 use crate::measure::metric::Metric;
 use crate::measure::sample::Outcome;
@@ -62,7 +62,7 @@ pub(super) fn connection_churn(facts: &Facts<'_, '_>) -> Judgement {
     let service = mean(Metric::ServiceTime).unwrap_or(0.0);
     let share = each * opening / (each * opening + service).max(f64::MIN_POSITIVE);
     Judgement::Found(Found {
-        advice: "Keep connections open: no `Connection: close` on either side, a longer keep-alive than the pauses between requests, and a pool in the client.".to_owned(),
+        advice: "Keep connections open: no Connection: close on either side, a longer keep-alive than the pauses between requests, and a pool in the client.".to_owned(),
         gain: format!(
             "{} less a request: connections a request x (connect + TLS handshake), {} of the time of a request with it.",
             millis(each * opening),
@@ -70,8 +70,8 @@ pub(super) fn connection_churn(facts: &Facts<'_, '_>) -> Judgement {
         ),
         ..Found::with(vec![format!(
             "{} connections were opened for {} requests ({} each); opening one takes {}.",
-            number(sums.opened),
-            number(sums.attempts()),
+            whole(sums.opened),
+            whole(sums.attempts()),
             number(each),
             millis(opening)
         )])
@@ -192,7 +192,7 @@ pub(super) fn pauses(facts: &Facts<'_, '_>) -> Judgement {
         ),
         ..Found::with(vec![format!(
             "In {} of {cells} stretches of time hardly anything ended, and requests in flight came late all together: by up to {} over the median.",
-            number(paused),
+            whole(paused),
             millis(longest)
         )])
     })
@@ -206,7 +206,7 @@ pub(super) fn leak(facts: &Facts<'_, '_>) -> Judgement {
     if leaking.is_empty() {
         return match judged.count() {
             0 => Judgement::NotJudged(
-                "the run is too short, or the target's process is not known: `gander soak`"
+                "the run is too short, or the target's process is not known: gander soak tells"
                     .to_owned(),
             ),
             _ => Judgement::Clear,

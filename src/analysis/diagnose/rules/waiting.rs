@@ -5,7 +5,7 @@
 
 use crate::analysis::diagnose::cause::Cause;
 use crate::analysis::diagnose::evidence::{Facts, StepEvidence};
-use crate::analysis::diagnose::words::{millis, number, percent};
+use crate::analysis::diagnose::words::{count, millis, number, percent};
 use crate::analysis::profile::Waiting;
 
 use super::{Found, Judgement};
@@ -120,15 +120,26 @@ impl Wait {
     }
 
     fn sentences(&self) -> Vec<String> {
+        let waits = self.health_waits() == Some(true);
+        // Where the health check waits, the shortest times tell more than the first ones.
+        let (in_service, of) = match waits {
+            true => (self.least_in_service, "at least "),
+            false => (self.in_service, ""),
+        };
         let mut said = vec![format!(
-            "{} requests/s that take {} alone are {} in service (Little's law, X S), and {} are in flight (X R): each takes {} times as long as alone, the quickest {} times.",
+            "{} requests/s that take {of}{} alone are {} in service (Little's law, X S), and {} are in flight (X R): each takes {} times as long as alone.",
             number(self.rps),
-            millis(self.in_service / self.rps * 1000.0),
-            number(self.in_service),
+            millis(in_service / self.rps * 1000.0),
+            number(in_service),
             number(self.in_flight),
-            number(self.stretch),
-            number(self.quickest),
+            number(self.in_flight / in_service),
         )];
+        if !waits {
+            said.push(format!(
+                "Even the quickest take {} times as long: they all wait.",
+                number(self.quickest)
+            ));
+        }
         if let Some((place, p50, share)) = &self.health {
             said.push(format!(
                 "{place} takes {} in the median, {} of what the others take.",
@@ -169,11 +180,11 @@ pub(super) fn serialised(facts: &Facts<'_, '_>) -> Judgement {
         ),
         gain: format!(
             "With n at a time, throughput up to min(n, {}) times as high, and response time as much shorter: R = N S / n for N users that do not think.",
-            number(wait.stretch)
+            number(wait.in_flight / wait.in_service.min(wait.least_in_service.max(f64::MIN_POSITIVE)))
         ),
         or_else: if is_sure { Vec::new() } else { vec![Cause::PoolTooSmall] },
         tell_apart: (!is_sure).then(|| {
-            "A pool with one place looks the same from outside. A step that asks a health check tells them apart (it waits only where the loop is blocked), and so does `gander profile`.".to_owned()
+            "A pool with one place looks the same from outside. A step that asks a health check tells them apart (it waits only where the loop is blocked), and so does gander profile.".to_owned()
         }),
         ..Found::with(evidence)
     })
@@ -201,8 +212,8 @@ pub(super) fn pool_too_small(facts: &Facts<'_, '_>) -> Judgement {
     Judgement::Found(Found {
         advice: format!(
             "About {} requests are worked on at a time: raise the number of workers, threads or connections behind the service towards {}, as far as what stands behind it allows.",
-            number(places),
-            number(wait.in_flight.round())
+            count(places),
+            count(wait.in_flight)
         ),
         gain: format!(
             "Throughput up to {} times as high (L / (X S)), while nothing else gives out first.",
@@ -288,7 +299,7 @@ pub(super) fn cpu_bound(facts: &Facts<'_, '_>) -> Judgement {
     let is_spread = used >= BUSY * most;
     let (advice, room) = match is_spread {
         true => (
-            "Make a request cost less CPU time (`gander profile` says where it goes), or add processors.",
+            "Make a request cost less CPU time (gander profile says where it goes), or add processors.",
             most / used,
         ),
         false => (

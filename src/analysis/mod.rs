@@ -4,6 +4,7 @@ pub mod accuracy;
 pub mod alerts;
 pub mod capacity;
 pub mod compare;
+pub mod diagnose;
 pub mod group;
 pub mod leak;
 pub mod machine;

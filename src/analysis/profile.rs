@@ -65,6 +65,11 @@ impl ProfileFindings {
         }
     }
 
+    /// The same; `None` where no profile was taken.
+    pub fn if_taken(&self) -> Option<&ProfileFindings> {
+        (!self.taken.is_empty()).then_some(self)
+    }
+
     /// The profile of the target's processor time.
     pub fn target_cpu(&self) -> Option<&Profiled> {
         self.taken.iter().find(|profiled| {

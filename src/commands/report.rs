@@ -1,8 +1,10 @@
 //! `gander report FOLDER`, and the end of every run: the report is made from the run folder alone.
 
+use crate::analysis::diagnose::Diagnosis;
 use crate::analysis::profile::ProfileFindings;
 use crate::analysis::{Assessment, Ruling, assess};
 use crate::error::{Error, Exit};
+use crate::measure::distribution::Damaged;
 use crate::plan::Stop;
 use crate::profile::{pprof, speedscope};
 use crate::report;
@@ -39,7 +41,7 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
 }
 
 fn show(folder: &RunFolder, section: Option<&str>, output: &Output) -> Result<Exit, Error> {
-    let Saved { run, assessment, report, profile } = save(folder, output.dialect)?;
+    let Saved { run, assessment, report, profile, diagnosis } = save(folder, output.dialect)?;
     match output.format {
         Format::Text => {
             let report = match section {
@@ -53,6 +55,7 @@ fn show(folder: &RunFolder, section: Option<&str>, output: &Output) -> Result<Ex
         Format::Json => {
             let mut summary = report::json::summary(&run, &assessment);
             summary["profile"] = report::profile::json(&profile);
+            summary["diagnosis"] = report::diagnosis::json(&diagnosis);
             summary["run_folder"] = folder.path().display().to_string().into();
             output.print(&format!("{summary:#}\n"))?;
         }
@@ -70,6 +73,8 @@ pub struct Saved {
     pub report: Report,
     /// What its profiles say.
     pub profile: ProfileFindings,
+    /// What it suffers from.
+    pub diagnosis: Diagnosis,
 }
 
 /// Reads a run back and writes every file of its report, with what another tool would count where a
@@ -79,13 +84,16 @@ pub fn save(folder: &RunFolder, dialect: Option<Dialect>) -> Result<Saved, Error
     views::write(folder, &run, &assessment.summary, &assessment.validity)?;
     let profile = ProfileFindings::of(&store::profiles::read(folder.path())?, &run);
     save_profiles(folder, &profile)?;
+    let diagnosis =
+        Diagnosis::of(&run, &assessment, profile.if_taken()).map_err(damaged(folder))?;
     let mut report = report::run::build(&run, &assessment);
     report::profile::add_to(&mut report, &profile, &run, &assessment);
+    report::diagnosis::add_to(&mut report, &diagnosis);
     if let Some(dialect) = dialect {
         report.sections.push(dialect.section(&run.start.plan, &assessment.summary));
     }
     let report = pages::save(folder, "report", report)?;
-    Ok(Saved { run, assessment, report, profile })
+    Ok(Saved { run, assessment, report, profile, diagnosis })
 }
 
 /// The forms of each profile that other tools open.
@@ -109,9 +117,13 @@ fn save_profiles(folder: &RunFolder, findings: &ProfileFindings) -> Result<(), E
 /// Reads a run back, and judges it.
 pub fn read(folder: &RunFolder) -> Result<(Run, Assessment), Error> {
     let run = journal::read(folder.path())?;
-    let assessment = assess(&run)
-        .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", folder.path().display())))?;
+    let assessment = assess(&run).map_err(damaged(folder))?;
     Ok((run, assessment))
+}
+
+/// Records that are damaged are bad input.
+fn damaged(folder: &RunFolder) -> impl Fn(Damaged) -> Error {
+    |damaged| Error::BadInput(format!("{}: {damaged}", folder.path().display()))
 }
 
 /// An interruption says more than the verdicts of what was cut short; an invalid run can be

@@ -8,6 +8,7 @@ use jiff::Zoned;
 
 use crate::analysis::capacity::search::{Judged, Next, Outcome, next};
 use crate::analysis::capacity::{self, Capacity, Point};
+use crate::analysis::diagnose::Diagnosis;
 use crate::error::{Error, Exit};
 use crate::measure::sample::Tokens;
 use crate::plan::{Plan, Stop};
@@ -324,9 +325,13 @@ pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
     });
     let points: Vec<Point> = points.collect::<Result<_, Error>>()?;
     let capacity = capacity::assess(&record, points);
-    let summary = report::sweep::json::summary(&record, &capacity);
+    let diagnosis = Diagnosis::of_sweep(&record, &capacity);
+    let mut summary = report::sweep::json::summary(&record, &capacity);
+    summary["diagnosis"] = report::diagnosis::json(&diagnosis);
     stored::write(folder, &record, summary.clone())?;
-    let report = pages::save(folder, "report", report::sweep::build(&record, &capacity))?;
+    let mut report = report::sweep::build(&record, &capacity);
+    report::diagnosis::add_to(&mut report, &diagnosis);
+    let report = pages::save(folder, "report", report)?;
     output.show(&report, summary, folder)?;
     Ok(exit(&record, &capacity))
 }

@@ -18,6 +18,7 @@
 //! | `resources` | `target` and `generator`: CPU, memory, the most threads, files, sockets; of the generator alone `timer_lag_max_ms`; `limits`, and what is looked at once a second at most |
 //! | `leaks` | for each resource of the target: verdict, and growth in units a second |
 //! | `profile` | `taken` (profiles: quality, functions, modules), `missing`, `waiting`; `null` where the run was not profiled. Commands add it from the profiles beside the journal (`report::profile::json`); shares in it are from 0 to 1 |
+//! | `diagnosis` | `findings` (`cause`, `is_fault`, `confidence`, `evidence`, `advice`, `gain`, `or_else`, `tell_apart`), causes that are `clear`, and `not_judged` with why; commands add it, for profiles are evidence too (`report::diagnosis::json`) |
 //! | `ledger` | totals of the whole run, `balances` |
 //! | `alerts` | a list of `name`, `severity` (`warning`, `critical`), `rule`, `measured`, `fired`: `yes`, `no` or `unknown`, of the whole run, and of a soak `windows`: `judged`, `not_judged`, `fired`, `first_s`, `last_s` |
 //! | `soak` | of a soak: `windows`, `drifts`, `resources` (verdicts on leaks), `returned`, `service`, `settled_seconds`; `null` otherwise |

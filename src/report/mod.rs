@@ -3,6 +3,7 @@
 
 pub mod chart;
 pub mod compare;
+pub mod diagnosis;
 pub mod dialect;
 pub mod doctor;
 pub mod format;

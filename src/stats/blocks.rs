@@ -119,6 +119,26 @@ pub fn standard_errors(
     all.iter().map(|seen| deviation(seen).map(|deviation| deviation * few_units)).collect()
 }
 
+/// Share of replicates in which `holds` holds, given how often each cell was drawn; `None` where there
+/// are too few units to say how they differ.
+pub fn share_of_replicates(
+    layout: &Layout,
+    seed: u64,
+    mut holds: impl FnMut(&[u32]) -> bool,
+) -> Option<f64> {
+    if !layout.is_enough() {
+        return None;
+    }
+    let mut weights = vec![1; layout.runs.iter().sum()];
+    let mut random = generator(seed);
+    let mut held = 0;
+    for _ in 0..REPLICATES {
+        layout.draw(&mut random, &mut weights);
+        held += usize::from(holds(&weights));
+    }
+    Some(held as f64 / REPLICATES as f64)
+}
+
 fn deviation(seen: &[f64]) -> Option<f64> {
     if (seen.len() as f64) < FEWEST_FINITE * REPLICATES as f64 {
         return None;

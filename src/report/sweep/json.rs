@@ -9,6 +9,7 @@
 //! | `answer` | of a search: `found` (`limit`, `no_limit`, `none_safe`, `unclear`) and its loads; else `null` |
 //! | `groups` | a list of `other` (value of the second axis), `levels`, `fit`, `not_fitted`, `recommended` |
 //! | `points` | every run: `at`, `trial`, `stage`, `folder`, `valid`, `reasons`, `verdicts` and figures |
+//! | `diagnosis` | as of a run (`report::diagnosis::json`) |
 //!
 //! Levels: `value`, `valid`, `runs_used`, `runs`, `speed_up`, `efficiency` (1 is linear), `rps_spread`,
 //! and figures: medians over the valid runs, but `count` and `failed` are sums. Ends of intervals that

@@ -1,0 +1,105 @@
+//! What a run or a sweep suffers from: behind the key figures, where a reader looks first.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::analysis::diagnose::{Cause, Confidence, Diagnosis, Finding};
+
+use super::format;
+use super::model::{Block, Note, Report, Section, Text, Tone};
+
+const SURE: &str = "Confidence: the measured part is drawn again 500 times in stretches of time, and this is the share of the draws in which the rule still fires; of what comes from samples (profiles, caches, slopes) the share of the normal sampling error on this side of the rule's threshold. It tells of noise, and not of causes that no rule knows.";
+
+/// Puts the section into `report`: behind its first one.
+pub fn add_to(report: &mut Report, diagnosis: &Diagnosis) {
+    let note = (!diagnosis.findings.is_empty()).then(|| {
+        report.footnotes.push(SURE.to_owned());
+        Note(report.footnotes.len())
+    });
+    let at = report.sections.len().min(1);
+    report.sections.insert(at, section(diagnosis, note));
+}
+
+/// `findings`, `clear` and `not_judged`, causes by their names.
+pub fn json(diagnosis: &Diagnosis) -> Value {
+    json!(diagnosis)
+}
+
+fn section(diagnosis: &Diagnosis, note: Option<Note>) -> Section {
+    let mut section = Section::new("Diagnosis").brief(true);
+    if diagnosis.faults().next().is_none() {
+        section = section.with(Text::emphasis(Tone::Good, "Nothing was found").plain(format!(
+            " that is to be mended, by {} of {} rules.",
+            diagnosis.clear.len() + diagnosis.findings.len(),
+            Cause::ALL.len()
+        )));
+    }
+    for finding in &diagnosis.findings {
+        section = section.with(heading(finding, note)).with(Block::List(items(finding)));
+    }
+    if !diagnosis.clear.is_empty() {
+        let clear = diagnosis.clear.iter().copied();
+        section = section.with(names("Looked for and not found: ", clear).plain("."));
+    }
+    if !diagnosis.not_judged.is_empty() {
+        section = section.with("Not judged:").with(Block::List(not_judged(diagnosis)));
+    }
+    section
+}
+
+fn heading(finding: &Finding, note: Option<Note>) -> Text {
+    let tone = if finding.is_fault { Tone::Bad } else { Tone::Neutral };
+    let text = Text::emphasis(tone, finding.cause.label()).plain(" (").code(finding.cause.name());
+    let text = text.plain("), ").plain(match finding.confidence {
+        Confidence::Redrawn { share } | Confidence::Sampled { share } => {
+            format!("confidence {}", format::share(share))
+        }
+        Confidence::Seen => "as seen".to_owned(),
+        Confidence::TooShort => {
+            "confidence not measured: too little was measured to draw from".to_owned()
+        }
+    });
+    match note {
+        Some(note) => text.note(note),
+        None => text,
+    }
+}
+
+fn items(finding: &Finding) -> Vec<Text> {
+    // What the target said may be anything.
+    let mut items: Vec<Text> =
+        finding.evidence.iter().map(|sentence| Text::from(sentence.as_str())).collect();
+    let strong =
+        |word: &str, text: &str| Text::emphasis(Tone::Neutral, word).plain(format!(": {text}"));
+    items.push(strong("To change", &finding.advice));
+    items.push(strong("To expect", &finding.gain));
+    if !finding.or_else.is_empty() {
+        let text = Text::emphasis(Tone::Neutral, "Or else").plain(": ");
+        let also = finding.or_else.iter().copied();
+        let also = names("", also);
+        let mut text = Text(text.0.into_iter().chain(also.0).collect());
+        if let Some(how) = &finding.tell_apart {
+            text = text.plain(format!(". {how}"));
+        }
+        items.push(text);
+    }
+    items
+}
+
+fn names(before: &str, causes: impl Iterator<Item = Cause>) -> Text {
+    causes.enumerate().fold(Text::from(before), |text, (index, cause)| {
+        text.plain(if index > 0 { ", " } else { "" }).code(cause.name())
+    })
+}
+
+/// Causes that could not be judged, those of one reason together.
+fn not_judged(diagnosis: &Diagnosis) -> Vec<Text> {
+    let mut by_reason: BTreeMap<&str, Vec<Cause>> = BTreeMap::new();
+    for not in &diagnosis.not_judged {
+        by_reason.entry(&not.why).or_default().push(not.cause);
+    }
+    let line =
+        |(why, causes): (&str, Vec<Cause>)| names("", causes.into_iter()).plain(format!(": {why}"));
+    by_reason.into_iter().map(line).collect()
+}

@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
 use crate::analysis::Ruling;
+use crate::analysis::diagnose::Diagnosis;
 use crate::analysis::group::Group;
 use crate::analysis::profile::ProfileFindings;
 use crate::error::{Error, Exit};
@@ -293,10 +294,6 @@ fn read_slices(
         let place = folder.path().join(&slice.folder);
         let run = journal::read(&place)?;
         let found = ProfileFindings::of(&profiles::read(&place)?, &run);
-        let samples = |of: &ProfileFindings| of.target_cpu().map_or(0, |it| it.record.samples);
-        if profile.as_ref().is_none_or(|best| samples(&found) > samples(best)) {
-            profile = Some(found);
-        }
         let assessment = crate::analysis::assess(&run)
             .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", place.display())))?;
         for reason in &assessment.validity.reasons {
@@ -304,16 +301,23 @@ fn read_slices(
                 validity.reasons.push(reason.clone());
             }
         }
-        judged = Some(assessment);
+        let suffers = Diagnosis::of(&run, &assessment, found.if_taken())
+            .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", place.display())))?;
+        let samples = |of: &ProfileFindings| of.target_cpu().map_or(0, |it| it.record.samples);
+        if profile.as_ref().is_none_or(|best| samples(&found) > samples(best)) {
+            profile = Some(found);
+        }
+        judged = Some((assessment, suffers));
         runs.push(run);
     }
-    let Some((profile, judged)) = profile.zip(judged) else { return Ok(None) };
+    let Some((profile, (judged, diagnosis))) = profile.zip(judged) else { return Ok(None) };
     let group = Group::of(runs)
         .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", folder.path().display())))?;
     Ok(Some(Measured {
         group,
         validity,
         last: judged,
+        diagnosis,
         asked: last.asked.clone(),
         ledger: last.ledger.clone(),
         behind: last.behind.clone(),

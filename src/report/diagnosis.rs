@@ -13,12 +13,23 @@ const SURE: &str = "Confidence: the measured part is drawn again 500 times in st
 
 /// Puts the section into `report`: behind its first one.
 pub fn add_to(report: &mut Report, diagnosis: &Diagnosis) {
-    let note = (!diagnosis.findings.is_empty()).then(|| {
-        report.footnotes.push(SURE.to_owned());
-        Note(report.footnotes.len())
-    });
+    let section = part_of(report, diagnosis);
     let at = report.sections.len().min(1);
-    report.sections.insert(at, section(diagnosis, note));
+    report.sections.insert(at, section);
+}
+
+/// The section, whose footnote goes into `report`.
+pub fn part_of(report: &mut Report, diagnosis: &Diagnosis) -> Section {
+    let note = (!diagnosis.findings.is_empty()).then(|| {
+        let known = report.footnotes.iter().position(|note| note == SURE);
+        Note(
+            1 + known.unwrap_or_else(|| {
+                report.footnotes.push(SURE.to_owned());
+                report.footnotes.len() - 1
+            }),
+        )
+    });
+    section(diagnosis, note)
 }
 
 /// `findings`, `clear` and `not_judged`, causes by their names.

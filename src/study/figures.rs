@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::names::TIMES;
+use crate::analysis::diagnose::Diagnosis;
 use crate::analysis::group::Group;
 use crate::analysis::profile::{ProfileFindings, Profiled};
 use crate::analysis::resources::Resources;
@@ -26,6 +27,8 @@ pub struct Measured {
     pub validity: Validity,
     /// What its last slice means.
     pub last: Assessment,
+    /// What it suffers from.
+    pub diagnosis: Diagnosis,
     /// What the target answered after the last slice, by name.
     pub asked: BTreeMap<String, Value>,
     /// What its ledger held then, of a reference service.
@@ -62,6 +65,7 @@ impl Measured {
         put("tokens", self.tokens());
         put("leaks", self.leaks());
         put("alerts", self.alerts());
+        put("diagnosis", diagnosis(&self.diagnosis));
         put("ledger", json!(self.ledger));
         put("behind", json!(self.behind));
         put("profile", profile(&self.profile));
@@ -196,6 +200,14 @@ fn resources(of: &Resources) -> Map<String, Value> {
         ("files", json!(of.open_files)),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Causes that could not be judged are left out.
+fn diagnosis(of: &Diagnosis) -> Value {
+    let found = of.findings.iter().map(|finding| (finding.cause, true));
+    let clear = of.clear.iter().map(|cause| (*cause, false));
+    let named = found.chain(clear).map(|(cause, is)| (cause.name().to_owned(), json!(is)));
+    Value::Object(named.collect())
 }
 
 fn profile(of: &ProfileFindings) -> Value {

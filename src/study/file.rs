@@ -97,6 +97,9 @@ pub struct SectionFile {
     /// Pictures.
     #[serde(default)]
     pub chart: Vec<At<ChartFile>>,
+    /// Runs of which is shown what they suffer from.
+    #[serde(default)]
+    pub diagnosis: Vec<At<String>>,
     /// Runs whose profiles are shown.
     #[serde(default)]
     pub profile: Vec<At<String>>,

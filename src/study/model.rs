@@ -96,6 +96,8 @@ pub struct Section {
     pub rows: Vec<Row>,
     /// Pictures.
     pub charts: Vec<Chart>,
+    /// Runs of which is shown what they suffer from.
+    pub diagnosis: Vec<String>,
     /// Runs whose profiles are shown.
     pub profile: Vec<String>,
     /// What must hold.

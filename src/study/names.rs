@@ -112,6 +112,11 @@ pub const NAMES: &[Name] = &[
         "the ledger of a reference service, as `/control/ledger` shows it, of the last slice",
     ),
     name(
+        "diagnosis",
+        Anything,
+        "what the last slice suffers from, by the names of causes (docs/diagnosis.md): true where it was found, false where the figures speak against it, as `diagnosis.serialised`",
+    ),
+    name(
         "behind",
         Anything,
         "the ledger of the llm service that gander started behind a multi-query or ensemble service, of the last slice",

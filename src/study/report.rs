@@ -137,6 +137,18 @@ pub fn build(findings: &Findings) -> Report {
     report
 }
 
+/// What a run suffers from, below its section.
+fn diagnosis(
+    report: &mut Report,
+    level: usize,
+    (name, measured): (&String, &Measured),
+    findings: &Findings,
+) {
+    let section = crate::report::diagnosis::part_of(report, &measured.diagnosis);
+    let title = format!("{}: {}", section.title, findings.about(name));
+    report.sections.push(Section { title, level: section.level + level, ..section });
+}
+
 /// What the profile of a run says, below its section.
 fn profiles(report: &mut Report, level: usize, (name, measured): (&String, &Measured)) {
     let has_rows = measured.group.summary.rows.is_some();
@@ -241,6 +253,9 @@ fn section(
         section = section.with(verdicts(judged));
     }
     report.sections.push(section);
+    for run in of.diagnosis.iter().filter_map(|name| findings.measured.get_key_value(name)) {
+        diagnosis(report, of.level, run, findings);
+    }
     for run in of.profile.iter().filter_map(|name| findings.measured.get_key_value(name)) {
         profiles(report, of.level, run);
     }

@@ -86,7 +86,7 @@ list = [
     "{{ before.p98 | ms }}",
     "{{ before.rows.p98 }} {{ before.stats.pool }} {{ before.steps.any.p99 }}",
     "{{ before.p99.p50 }}",
-    "{{ before.p99 | msec }}",
+    "{{ before.p99 | msec }} {{ before.diagnosis.serialized }}",
     { text = "a", when = "before.p99 | sme > 2 or befor.p99 > 1" },
 ]
 "#

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::gander::analysis::assess;
+use ::gander::analysis::diagnose::Diagnosis;
 use ::gander::analysis::group::Group;
 use ::gander::analysis::profile::ProfileFindings;
 use ::gander::measure::validity::Validity;
@@ -48,8 +49,9 @@ list  = [
 ]
 
 [[section]]
-title    = "Impact"
-category = "Load"
+title     = "Impact"
+category  = "Load"
+diagnosis = ["after"]
 text     = """
 The pool of `{{ before.stats.pool }}` places.
 
@@ -104,6 +106,10 @@ value = "before.count"
 max   = 1.0
 
 [[section.expect]]
+what  = "no queue, found by no rule"
+value = "not after.diagnosis.queueing"
+
+[[section.expect]]
 what  = "first tokens"
 value = "after.ttft.p99"
 max   = 1.0
@@ -118,8 +124,10 @@ text     = "Not shown."
 
 fn measured(runs: Vec<Run>, doubt: Option<&str>) -> Measured {
     let last = runs.last().unwrap();
+    let judged = assess(last).unwrap();
     Measured {
-        last: assess(last).unwrap(),
+        diagnosis: Diagnosis::of(last, &judged, None).unwrap(),
+        last: judged,
         profile: ProfileFindings::of(&Profiles { taken: Vec::new(), missing: Vec::new() }, last),
         group: Group::of(runs).unwrap(),
         validity: Validity { reasons: doubt.into_iter().map(str::to_owned).collect() },

@@ -13,6 +13,7 @@ use super::file::{ExpectFile, LengthFile, PairFile, RowFile, RunFile, SectionFil
 use super::model::{Expectation, Length, Pair, Row, Section, Study, StudyRun};
 use super::names::{Below, NAMES};
 use super::words::{FILTERS, FUNCTIONS, Words};
+use crate::analysis::diagnose::Cause;
 use crate::scenario::ScenarioError;
 use crate::scenario::errors::{Diagnostic, Source, Spot, nearest};
 use crate::scenario::written::{At, TextOr};
@@ -224,6 +225,7 @@ impl Checker<'_> {
             rows: file.row.into_iter().map(|row| self.row(row, file.columns.len())).collect(),
             columns: file.columns,
             charts: file.chart.into_iter().filter_map(|chart| self.chart(chart)).collect(),
+            diagnosis: file.diagnosis.into_iter().map(|run| self.known(run)).collect(),
             profile: file.profile.into_iter().map(|run| self.known(run)).collect(),
             expect: file.expect.into_iter().map(|expect| self.expect(expect)).collect(),
             category: file.category,
@@ -364,6 +366,12 @@ impl Checker<'_> {
             let label = hint(figure, &mut NAMES.iter().map(|name| name.name).chain(asked));
             return Some((format!("a run has no figure `{figure}`"), label));
         };
+        if let ("diagnosis", Some(part)) = (figure, part)
+            && !Cause::ALL.iter().any(|cause| cause.name() == part)
+        {
+            let label = hint(part, &mut Cause::ALL.iter().map(|cause| cause.name()));
+            return Some((format!("no diagnosis is called `{part}`"), label));
+        }
         match (found.below, part) {
             (Below::These(parts), Some(part)) if !parts.contains(&part) => {
                 let label = hint(part, &mut parts.iter().copied());

@@ -8,6 +8,7 @@
 
 #[path = "support/gander.rs"]
 mod gander;
+mod synthetic;
 
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -22,6 +23,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::Value;
 
 use gander::{BUSY, Finished, Gander, one_at_a_time};
+use synthetic::Scene;
 
 const SEEDS: u64 = 20;
 const MB: f64 = 1e6;
@@ -171,6 +173,33 @@ fn short_runs_find_gross_leaks_alone() {
     let [slow, ..] = memory(1).verdicts(|_, second| second / 60.0 * MB);
     let [gross, ..] = memory(1).verdicts(|_, second| second / 60.0 * 30.0 * MB);
     assert!(slow == 0 && gross >= 19, "{slow} and {gross} of {SEEDS}");
+}
+
+/// The verdict on the sockets of a service that keeps one of every hundred requests open, under load of
+/// so many requests a second at each moment.
+fn under(rps: fn(f64) -> f64) -> ResourceVerdict {
+    let scene = Scene { seconds: 340.0, warm_up: 0.0, cool_down: 0.0, rps, ..Scene::default() };
+    let mut run = scene.run();
+    let sent = run.intervals.iter().map(|interval| (interval.end, interval.ledger.sent));
+    let sent: Vec<_> = sent.collect();
+    for look in run.resources.iter_mut().filter(|look| look.who == Observed::Target) {
+        let before = sent.iter().rev().find(|(end, _)| *end <= look.at);
+        look.sockets = Some(20 + before.map_or(0, |(_, sent)| *sent as u32 / 100));
+    }
+    let verdicts = judge_at(&run, Observed::Target, 1.0).into_iter();
+    { verdicts }.find(|found| found.resource == Resource::Sockets).expect("a verdict")
+}
+
+#[test]
+fn a_leak_whose_load_falls_is_no_plateau() {
+    let steady = under(|_| 40.0);
+    assert_eq!(steady.verdict, Leakage::Leak, "{steady:?}");
+    let fallen = under(|second| if second < 215.0 { 40.0 } else { 1.0 });
+    assert_eq!(fallen.verdict, Leakage::TooEarly, "{fallen:?}");
+    assert!(fallen.why.contains("the load fell by"), "{fallen:?}");
+    // Arrivals that differ by chance have not fallen.
+    let none = under(|_| 0.4);
+    assert_eq!(none.verdict, Leakage::NoLeak, "{none:?}");
 }
 
 /// A verdict of the JSON summary.

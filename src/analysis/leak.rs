@@ -10,17 +10,21 @@
 //! There is no leak where the upper end of the interval is below what matters, or where this holds
 //! for the second half, after the growth of the first, or for the floor: the least values of 8 equal
 //! parts, which stay where they are while a garbage collector's teeth come and go, and which a leak
-//! lifts. Everything else is too early to say.
+//! lifts. Everything else is too early to say; so is a leak where the load grew meanwhile, and none
+//! where it fell, for what leaks with each request stops growing when the requests do.
+
+mod load;
 
 use serde::{Deserialize, Serialize};
 
 use crate::measure::resource::{Observed, ResourceSample};
 use crate::measure::rows::IterationEnd;
-use crate::schedule::LoadModel;
 use crate::stats::bootstrap::Interval;
 use crate::stats::order::median;
 use crate::stats::slope::{Z_95, mann_kendall, theil_sen};
 use crate::store::run::Run;
+
+use load::Load;
 
 /// Share of the measured part that is not judged: allocators, caches and pools warm up in it.
 const BURN_IN: f64 = 0.25;
@@ -37,10 +41,6 @@ const Z_99: f64 = 2.58;
 const FULL_SECONDS: f64 = 600.0;
 /// How the thresholds grow in shorter runs: white noise moves a slope by the power 1.5 of the length.
 const SHORTENING: f64 = 1.5;
-/// Load that grew by more than this share explains growth of its own.
-const STEADY: f64 = 0.1;
-/// So few iterations in flight come and go by chance.
-const FEW: f64 = 3.0;
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -279,7 +279,7 @@ pub fn judge_at(run: &Run, who: Observed, speed: f64) -> Vec<ResourceVerdict> {
     let is_inside = |look: &&ResourceSample| window.start <= look.at && look.at <= window.end;
     let looks: Vec<&ResourceSample> = run.resources_of(who).filter(is_inside).collect();
     let rows_per_second = rows_per_second(run);
-    let load_grew = load_growth(run);
+    let load = Load::of(run);
     Resource::ALL
         .into_iter()
         .map(|resource| {
@@ -312,12 +312,23 @@ pub fn judge_at(run: &Run, who: Observed, speed: f64) -> Vec<ResourceVerdict> {
             };
             let (mut verdict, why) = growth.verdict(resource, speed);
             let mut why = why.to_owned();
-            if let (Leakage::Leak, Some(share)) = (verdict, load_grew) {
-                verdict = Leakage::TooEarly;
-                why = format!(
-                    "It grew, and so did the load, by {:.0}%: leaks are seen under steady load.",
-                    share * 100.0
-                );
+            match (verdict, load.grew, load.fell) {
+                (Leakage::Leak, Some(share), _) => {
+                    verdict = Leakage::TooEarly;
+                    why = format!(
+                        "It grew, and so did the load, by {:.0}%: leaks are seen under steady load.",
+                        share * 100.0
+                    );
+                }
+                (Leakage::NoLeak, _, Some(share)) => {
+                    verdict = Leakage::TooEarly;
+                    why = format!(
+                        "It did not grow to the end, but the load fell by {:.0}%: leaks are seen under \
+                         steady load.",
+                        share * 100.0
+                    );
+                }
+                _ => {}
             }
             let per_1000_rows = rows_per_second.map(|rate| growth.slope / rate * 1000.0);
             ResourceVerdict { resource, verdict, why, growth: Some(growth), per_1000_rows }
@@ -332,35 +343,4 @@ fn rows_per_second(run: &Run) -> Option<f64> {
     let rows: u64 = completed.filter_map(by_itself).sum();
     let seconds = run.window().length().as_secs_f64();
     (rows > 0 && seconds > 0.0).then(|| rows as f64 / seconds)
-}
-
-/// By which share the load of the second half of what is judged is above that of the first; `None`
-/// where it is steady. Load is what was active (users, or iterations in flight: those of a service
-/// that falls behind pile up) and, in open load, what was due.
-fn load_growth(run: &Run) -> Option<f64> {
-    let window = run.window();
-    let (start, length) = (window.start.as_secs_f64(), window.length().as_secs_f64());
-    let (from, middle) = (start + length * BURN_IN, start + length * (1.0 + BURN_IN) / 2.0);
-    let is_open = matches!(run.start.plan.load, LoadModel::Open(_));
-    let (mut active, mut due, mut seconds) = ([0.0; 2], [0.0; 2], [0.0; 2]);
-    let mut due_before = 0;
-    for interval in &run.intervals {
-        let (begin, end) = (interval.start.as_secs_f64(), interval.end.as_secs_f64());
-        let due_now = interval.ledger.scheduled;
-        if begin >= from && end <= start + length {
-            let half = usize::from(begin >= middle);
-            seconds[half] += end - begin;
-            active[half] += f64::from(interval.users) * (end - begin);
-            due[half] += (due_now - due_before) as f64;
-        }
-        due_before = due_now;
-    }
-    let means = |sums: [f64; 2]| [sums[0] / seconds[0], sums[1] / seconds[1]];
-    let grew = |[first, second]: [f64; 2], at_least: f64| {
-        let share = second / first - 1.0;
-        (share > STEADY && second - first >= at_least).then_some(share)
-    };
-    let active = grew(means(active), if is_open { FEW } else { 0.0 });
-    let due = is_open.then(|| grew(means(due), 0.0)).flatten();
-    active.into_iter().chain(due).reduce(f64::max)
 }

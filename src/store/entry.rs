@@ -65,10 +65,28 @@ pub struct Environment {
     pub system: String,
     /// Processor model.
     pub cpu: String,
-    /// Processors that gander may use.
+    /// Processors of the machine; in records of earlier versions, those that gander might use.
     pub cores: usize,
+    /// Processors that gander may use: its affinity and its control group may leave it fewer. `None` in
+    /// records of earlier versions.
+    #[serde(default)]
+    pub usable_cores: Option<usize>,
     /// Memory of the machine in bytes.
     pub memory_bytes: u64,
+}
+
+impl Environment {
+    /// `8 cores`, or `8 cores (gander may use 2)`.
+    pub fn cores_in_words(&self) -> String {
+        let cores = match self.cores {
+            1 => "1 core".to_owned(),
+            cores => format!("{cores} cores"),
+        };
+        match self.usable_cores.filter(|usable| *usable < self.cores) {
+            Some(usable) => format!("{cores} (gander may use {usable})"),
+            None => cores,
+        }
+    }
 }
 
 /// Something a reader should know.

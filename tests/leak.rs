@@ -284,6 +284,10 @@ fn a_soak_of_a_service_that_leaks_fails_and_names_what_leaks() {
         assert!(report.contains(&format!("| {name} | **LEAK** |")), "{report}");
     }
     assert_ne!(verdict("threads"), "leak", "{summary:#}");
+    // The head of the report says it.
+    let head = report.split("\n## ").next().expect("a head");
+    assert!(head.contains("**LEAK**: memory"), "{head}");
+    assert!(head.contains("**Not given back** after the load: sockets"), "{head}");
 }
 
 #[test]
@@ -302,6 +306,8 @@ struct Kind {
     settings: fn(u64) -> String,
     resource: Resource,
     right: Leakage,
+    /// Of all seeds, those whose run may be too short to say it.
+    may_be_early: usize,
 }
 
 /// 25 seconds stand for ten minutes: everything is so much faster, and so are the thresholds.
@@ -315,12 +321,14 @@ const KINDS: [Kind; 5] = [
         settings: |_| "--service leak.memory_per_minute=24_000_000".to_owned(),
         resource: Resource::Memory,
         right: Leakage::Leak,
+        may_be_early: 1,
     },
     Kind {
         name: "a socket every 100 requests",
         settings: |_| "--service leak.sockets_every=100".to_owned(),
         resource: Resource::Sockets,
         right: Leakage::Leak,
+        may_be_early: 1,
     },
     Kind {
         // Full after a tenth to half of the run.
@@ -332,6 +340,7 @@ const KINDS: [Kind; 5] = [
         },
         resource: Resource::Memory,
         right: Leakage::NoLeak,
+        may_be_early: 1,
     },
     Kind {
         // From 125 collections in a run to 8.
@@ -342,12 +351,14 @@ const KINDS: [Kind; 5] = [
         },
         resource: Resource::Memory,
         right: Leakage::NoLeak,
+        may_be_early: 1,
     },
     Kind {
         name: "clean",
         settings: |_| String::new(),
         resource: Resource::Memory,
         right: Leakage::NoLeak,
+        may_be_early: 1,
     },
 ];
 
@@ -403,7 +414,7 @@ fn real_services_that_leak_are_found_out_and_others_are_not() {
         (kind, right, wrong)
     });
     for (kind, right, wrong) in counts.collect::<Vec<_>>() {
-        let least = if kind.right == Leakage::Leak { SEEDS as usize - 1 } else { 0 };
+        let least = SEEDS as usize - kind.may_be_early;
         assert!(right >= least && wrong <= 1, "{}: {right} right, {wrong} wrong", kind.name);
     }
 }

@@ -228,6 +228,12 @@ impl Growth {
                 "It grew, and slowed down: a cache that fills up, or a leak. A longer run will tell.",
             );
         }
+        if !would_show {
+            return (
+                Leakage::TooEarly,
+                "Growth that matters would be less than the smallest step in a run this short.",
+            );
+        }
         (
             Leakage::TooEarly,
             "Growth that matters would not stand out of the noise of a run this long.",
@@ -280,60 +286,54 @@ pub fn judge_at(run: &Run, who: Observed, speed: f64) -> Vec<ResourceVerdict> {
     let looks: Vec<&ResourceSample> = run.resources_of(who).filter(is_inside).collect();
     let rows_per_second = rows_per_second(run);
     let load = Load::of(run);
-    Resource::ALL
-        .into_iter()
-        .map(|resource| {
-            let known = looks.iter().filter_map(|look| Some((look.at, resource.of(look)?)));
-            let series: Vec<(f64, f64)> = known.map(|(at, y)| (at.as_secs_f64(), y)).collect();
-            if series.is_empty() {
-                let why = "There is no look at it in the measured part.".to_owned();
-                let verdict = Leakage::NotMeasured;
-                return ResourceVerdict {
-                    resource,
-                    verdict,
-                    why,
-                    growth: None,
-                    per_1000_rows: None,
-                };
-            }
-            let Some(growth) = Growth::of(&series, resource, speed) else {
-                let why = format!(
-                    "There are only {} looks at it: a longer run, or a shorter --observe-every.",
-                    series.len()
-                );
-                let verdict = Leakage::TooEarly;
-                return ResourceVerdict {
-                    resource,
-                    verdict,
-                    why,
-                    growth: None,
-                    per_1000_rows: None,
-                };
-            };
-            let (mut verdict, why) = growth.verdict(resource, speed);
-            let mut why = why.to_owned();
-            match (verdict, load.grew, load.fell) {
-                (Leakage::Leak, Some(share), _) => {
-                    verdict = Leakage::TooEarly;
-                    why = format!(
-                        "It grew, and so did the load, by {:.0}%: leaks are seen under steady load.",
-                        share * 100.0
-                    );
-                }
-                (Leakage::NoLeak, _, Some(share)) => {
-                    verdict = Leakage::TooEarly;
-                    why = format!(
-                        "It did not grow to the end, but the load fell by {:.0}%: leaks are seen under \
-                         steady load.",
-                        share * 100.0
-                    );
-                }
-                _ => {}
-            }
-            let per_1000_rows = rows_per_second.map(|rate| growth.slope / rate * 1000.0);
-            ResourceVerdict { resource, verdict, why, growth: Some(growth), per_1000_rows }
-        })
-        .collect()
+    let gone = gone_from(&looks).map(|at| format!("Its process was gone from {at:.0} s on."));
+    let of = |resource: Resource| {
+        let known = looks.iter().filter_map(|look| Some((look.at, resource.of(look)?)));
+        let series: Vec<(f64, f64)> = known.map(|(at, y)| (at.as_secs_f64(), y)).collect();
+        let undecided = |verdict, why: String| {
+            let why = gone.clone().unwrap_or(why);
+            ResourceVerdict { resource, verdict, why, growth: None, per_1000_rows: None }
+        };
+        if series.is_empty() {
+            let why = "There is no look at it in the measured part.".to_owned();
+            return undecided(Leakage::NotMeasured, why);
+        }
+        let Some(growth) = Growth::of(&series, resource, speed) else {
+            let why = format!(
+                "There are only {} looks at it: a longer run, or a shorter --observe-every.",
+                series.len()
+            );
+            return undecided(Leakage::TooEarly, why);
+        };
+        let (verdict, why) = under_load(growth.verdict(resource, speed), load);
+        let why = gone.clone().filter(|_| verdict == Leakage::TooEarly).unwrap_or(why);
+        let per_1000_rows = rows_per_second.map(|rate| growth.slope / rate * 1000.0);
+        ResourceVerdict { resource, verdict, why, growth: Some(growth), per_1000_rows }
+    };
+    Resource::ALL.into_iter().map(of).collect()
+}
+
+/// What is left of a verdict where the load was not steady.
+fn under_load((verdict, why): (Leakage, &str), load: Load) -> (Leakage, String) {
+    let why = match (verdict, load.grew, load.fell) {
+        (Leakage::Leak, Some(share), _) => format!(
+            "It grew, and so did the load, by {:.0}%: leaks are seen under steady load.",
+            share * 100.0
+        ),
+        (Leakage::NoLeak, _, Some(share)) => format!(
+            "It did not grow to the end, but the load fell by {:.0}%: leaks are seen under steady load.",
+            share * 100.0
+        ),
+        _ => return (verdict, why.to_owned()),
+    };
+    (Leakage::TooEarly, why)
+}
+
+/// From when on, in seconds since the run's start, no look saw a process any more; `None` where the last
+/// one did.
+fn gone_from(looks: &[&ResourceSample]) -> Option<f64> {
+    let at = looks.iter().rposition(|look| look.processes.is_some()).map_or(0, |last| last + 1);
+    looks.get(at).map(|look| look.at.as_secs_f64())
 }
 
 /// Rows that ended by themselves in the measured part, a second; `None` where none did.

@@ -35,7 +35,8 @@ pub enum Entry {
     Resumed(Resumed),
     /// The target some time after the load.
     Settled(Settled),
-    /// The last line of a run that was not killed, unless it was resumed.
+    /// The load has ended, and was not killed. What the target did after it, and what it says of itself
+    /// then, may follow.
     End(End),
 }
 
@@ -50,6 +51,10 @@ pub struct Start {
     pub plan: PlanRecord,
     /// Where, and by which gander.
     pub environment: Environment,
+    /// The folder from which the paths of its command line are meant; `None` in records of earlier
+    /// versions, and where the system does not say it.
+    #[serde(default)]
+    pub working_directory: Option<String>,
 }
 
 /// Where a run was made, and by which gander.

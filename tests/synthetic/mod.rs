@@ -368,6 +368,7 @@ impl Scene {
                 usable_cores: None,
                 memory_bytes: 8 << 30,
             },
+            working_directory: None,
         }
     }
 }

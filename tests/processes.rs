@@ -52,8 +52,7 @@ impl Drop for Target {
 /// Seconds of `0m0.120s`.
 fn seconds(text: &str) -> f64 {
     let (minutes, seconds) = text.split_once('m').unwrap();
-    minutes.parse::<f64>().unwrap() * 60.0
-        + seconds.trim_end_matches('s').parse::<f64>().unwrap()
+    minutes.parse::<f64>().unwrap() * 60.0 + seconds.trim_end_matches('s').parse::<f64>().unwrap()
 }
 
 #[test]

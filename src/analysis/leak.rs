@@ -8,12 +8,13 @@
 //! - the second half grows at least half as fast as the first: a cache that fills up does not.
 //!
 //! There is no leak where the upper end of the interval is below what matters, or where this holds
-//! for the second half, after the growth of the first, or for the floor: the least values of 8 equal
-//! parts, which stay where they are while a garbage collector's teeth come and go, and which a leak
-//! lifts. Everything else is too early to say; so is a leak where the load grew meanwhile, and none
+//! for the second half, after the growth of the first, or for the floor, which stays where it is while
+//! a garbage collector's teeth come and go, and which a leak lifts: the troughs between teeth, where
+//! there are 5 of at least 6 looks each, else the least values of 8 equal parts. Everything else is too early to say; so is a leak where the load grew meanwhile, and none
 //! where it fell, for what leaks with each request stops growing when the requests do.
 
 mod load;
+mod teeth;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ const BURN_IN: f64 = 0.25;
 const BINS: usize = 40;
 /// Fewer bins than this cannot be told from an accident.
 const FEWEST_BINS: usize = 8;
-/// Parts of which each gives its least value to the floor: a tooth must be shorter than one.
+/// Parts of which each gives its least value to the floor, where teeth are too short to be seen.
 const FLOOR_PARTS: usize = 8;
 /// The deviate of a two-sided 99% test.
 const Z_99: f64 = 2.58;
@@ -153,8 +154,9 @@ pub struct Growth {
     pub halves: [f64; 2],
     /// Upper end of the interval of the second half's slope, in units a second.
     pub second_half_at_most: f64,
-    /// Upper end of the interval of the floor's slope, in units a second; `None` where there are looks
-    /// in too few parts.
+    /// Upper end of the interval of the floor's slope, in units a second: that of the troughs between
+    /// teeth where there are 5 that can be seen, else that of the least values of 8 equal parts. `None`
+    /// where there are looks in too few parts.
     #[serde(default)]
     pub floor_at_most: Option<f64>,
     /// From the first tenth of the bins to the last tenth, in units.
@@ -172,7 +174,8 @@ impl Growth {
         let (start, end) = (series.first()?.0, series.last()?.0);
         let seconds = end - start;
         let from = start + seconds * BURN_IN;
-        let bins = binned(series.iter().filter(|(at, _)| *at >= from), from, end, BINS, median);
+        let judged = &series[series.partition_point(|(at, _)| *at < from)..];
+        let bins = binned(judged.iter(), from, end, BINS, median);
         if bins.len() < FEWEST_BINS {
             return None;
         }
@@ -189,7 +192,8 @@ impl Growth {
             deviate: mann_kendall(&values),
             halves: [first.slope, second.slope],
             second_half_at_most: second.interval.high,
-            floor_at_most: floor_at_most(series.iter().filter(|(at, _)| *at >= from), from, end),
+            floor_at_most: teeth::troughs_at_most(judged)
+                .or_else(|| floor_at_most(judged.iter(), from, end)),
             grown: median(&values[values.len() - tenth..])? - median(&values[..tenth])?,
             detectable: resource.threshold(seconds, speed) + half_width,
         })

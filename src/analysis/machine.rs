@@ -152,9 +152,9 @@ fn groups(machine: &Machine) -> Finding {
     let found: Vec<String> = found.into_iter().flatten().collect();
     // What gander may use reflects the limit already: only the machine's own number shows that there is
     // one.
-    let cpus = limits.cpus.filter(|cpus| {
-        machine.processors.online.is_none_or(|online| *cpus < online as f64)
-    });
+    let cpus = limits
+        .cpus
+        .filter(|cpus| machine.processors.online.is_none_or(|online| *cpus < online as f64));
     let memory = limits.memory_bytes.filter(|bytes| *bytes < LITTLE_MEMORY);
     let threads = limits.threads.filter(|threads| *threads < FEW_THREADS);
     let tight = [

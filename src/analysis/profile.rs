@@ -59,15 +59,12 @@ impl ProfileFindings {
         let of_target = taken.iter().find(|profiled| profiled.record.who == Observed::Target);
         let window = of_target.map_or(run.window(), |profiled| profiled.record.window());
         let mut waiting = Waiting::of(run, window);
-        if let Some(waiting) = waiting.as_mut().filter(|_| of_target.is_some_and(Profiled::disagrees))
+        if let Some(waiting) =
+            waiting.as_mut().filter(|_| of_target.is_some_and(Profiled::disagrees))
         {
             waiting.bound = Bound::Contradicted;
         }
-        ProfileFindings {
-            waiting,
-            missing: profiles.missing.clone(),
-            taken,
-        }
+        ProfileFindings { waiting, missing: profiles.missing.clone(), taken }
     }
 
     /// The profile of the target's processor time.

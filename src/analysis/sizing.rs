@@ -213,11 +213,8 @@ mod tests {
     #[test]
     fn use_beyond_near_and_within_what_was_chosen() {
         let word = |cpu: f64, memory: f64| {
-            let used = Used {
-                cpus: (Some(cpu), Some(cpu)),
-                memory: just(memory * MI),
-                limits: None,
-            };
+            let used =
+                Used { cpus: (Some(cpu), Some(cpu)), memory: just(memory * MI), limits: None };
             size(&sizing(), &used).map(|sized| sized.word)
         };
         assert_eq!(word(0.2, 300.0), [Word::Within, Word::Within]);

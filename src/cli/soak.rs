@@ -71,14 +71,16 @@ impl SoakArgs {
         let Ok(Cli { command: Command::Soak(arguments) }) = Cli::try_parse_from(&recorded) else {
             return Err(cannot("is not understood by this gander"));
         };
-        let mut plan = arguments.plan(recorded).map_err(|error| elsewhere(error, working_directory))?;
+        let mut plan =
+            arguments.plan(recorded).map_err(|error| elsewhere(error, working_directory))?;
         // One that was started again has another process than the one that was named.
         match (&mut plan.target, pid) {
             (_, None) => {}
             (Target::Running { pid: named, .. }, given) => *named = given,
             (Target::Reference(_) | Target::Spawn(_), Some(_)) => {
                 return Err(Error::BadInput(
-                    "--pid: this soak starts its target by itself, and knows its process".to_owned(),
+                    "--pid: this soak starts its target by itself, and knows its process"
+                        .to_owned(),
                 ));
             }
         }

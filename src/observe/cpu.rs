@@ -52,11 +52,7 @@ pub struct CpuTime {
 impl CpuTime {
     /// The time that the tree has used by now, in seconds; it never falls. `seen` is who is in the tree;
     /// `is_alive` says whether a process that has left it still is, with a parent elsewhere.
-    pub fn add(
-        &mut self,
-        seen: &BTreeMap<u32, Used>,
-        is_alive: impl Fn(u32, u64) -> bool,
-    ) -> f64 {
+    pub fn add(&mut self, seen: &BTreeMap<u32, Used>, is_alive: impl Fn(u32, u64) -> bool) -> f64 {
         let before = std::mem::take(&mut self.known);
         let is_same = |pid: &u32, known: &Known| {
             seen.get(pid).is_some_and(|used| used.started == known.used.started)
@@ -105,9 +101,8 @@ mod tests {
 
     fn seconds(looks: &[&[(u32, Used)]], is_alive: bool) -> Vec<f64> {
         let mut time = CpuTime::default();
-        let look = |look: &&[(u32, Used)]| {
-            time.add(&look.iter().copied().collect(), |_, _| is_alive)
-        };
+        let look =
+            |look: &&[(u32, Used)]| time.add(&look.iter().copied().collect(), |_, _| is_alive);
         looks.iter().map(look).collect()
     }
 

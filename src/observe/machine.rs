@@ -14,7 +14,8 @@ use procfs::process::{Process, all_processes};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::measure::machine::{
-    Access, Boost, BoostSwitch, Busy, ClockFacts, Files, Machine, Memory, Network, Perf, Processors, Reports,
+    Access, Boost, BoostSwitch, Busy, ClockFacts, Files, Machine, Memory, Network, Perf,
+    Processors, Reports,
 };
 use crate::measure::summary::ms;
 

@@ -68,7 +68,11 @@ impl Session {
                         match (endpoint.sample(&span, frequency), pid) {
                             (profiles, Some(pid)) if profiles.taken.is_empty() => {
                                 let by_perf = perf::sample(&span, pid, frequency);
-                                if by_perf.taken.is_empty() { both(profiles, by_perf) } else { by_perf }
+                                if by_perf.taken.is_empty() {
+                                    both(profiles, by_perf)
+                                } else {
+                                    by_perf
+                                }
                             }
                             (profiles, _) => profiles,
                         }

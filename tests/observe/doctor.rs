@@ -4,7 +4,8 @@ use std::process::Command;
 
 use gander::analysis::machine::{Finding, State, judge};
 use gander::measure::machine::{
-    Access, Boost, BoostSwitch, Busy, ClockFacts, DID_NOT_END, Files, Lateness, Machine, Memory, Network, Perf, Processors, Reports,
+    Access, Boost, BoostSwitch, Busy, ClockFacts, DID_NOT_END, Files, Lateness, Machine, Memory,
+    Network, Perf, Processors, Reports,
 };
 use gander::measure::resource::Limits;
 use gander::report::{doctor, terminal};

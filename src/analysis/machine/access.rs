@@ -59,7 +59,9 @@ pub(super) fn perf(perf: &Perf, access: &Access) -> Finding {
 fn mend_of_record(perf: &Perf, access: &Access, why: &str) -> &'static str {
     let is_kept_out = perf.paranoid.is_some_and(|level| level > PARANOID_KERNEL);
     match is_kept_out && !access.is_root && why != DID_NOT_END {
-        true => "sudo sysctl -w kernel.perf_event_paranoid=1   # in a container also: --cap-add=PERFMON",
+        true => {
+            "sudo sysctl -w kernel.perf_event_paranoid=1   # in a container also: --cap-add=PERFMON"
+        }
         false => "perf record -e cpu-clock sleep 1   # says why; in a container: --cap-add=PERFMON",
     }
 }

@@ -38,7 +38,8 @@ fn watched(run: &Run) -> Vec<&str> {
     let plan = &run.start.plan;
     let scraped = plan.scrape.iter().flat_map(|rules| rules.paths());
     let profiled = plan.profile.iter().filter_map(|options| options.endpoint.as_deref());
-    let of_load = |path: &&str| plan.steps.iter().any(|step| step.path.split('?').next() == Some(*path));
+    let of_load =
+        |path: &&str| plan.steps.iter().any(|step| step.path.split('?').next() == Some(*path));
     let asked = scraped.chain(profiled).filter(|path| !of_load(path));
     WATCHED.into_iter().chain(asked).collect()
 }

@@ -157,12 +157,7 @@ fn limits(used: &[Resources; 2], notes: &mut Notes) -> Table {
         let in_whole = |count: f64| format::count(count as u64);
         let rows: [Limited<'_>; 4] = [
             ("CPU", used.cpu_peak_percent, limits.cpus.map(|cpus| cpus * 100.0), &cpus),
-            (
-                "memory",
-                memory.peak_bytes,
-                limits.memory_bytes.map(|bytes| bytes as f64),
-                &in_bytes,
-            ),
+            ("memory", memory.peak_bytes, limits.memory_bytes.map(|bytes| bytes as f64), &in_bytes),
             ("threads", used.threads.map(f64::from), limits.threads.map(|n| n as f64), &in_whole),
             (
                 "files",

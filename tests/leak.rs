@@ -149,8 +149,7 @@ fn the_teeth_of_a_garbage_collector_are_no_leak() {
         };
         let [leak, no_leak, _] = memory(minutes).verdicts(tooth);
         assert!(leak <= 1, "{minutes} minutes: {leak} of {SEEDS}");
-        println!("{minutes} minutes: no leak {no_leak} of {SEEDS}");
-        assert!(no_leak >= SEEDS as usize / 2, "{minutes} minutes: {no_leak} of {SEEDS}");
+        assert!(no_leak >= 19, "{minutes} minutes: {no_leak} of {SEEDS}");
         // Below which a leak is found all the same, and a slow one is not talked away.
         let [leak, ..] = memory(30).verdicts(|seed, s| tooth(seed, s) + s / 60.0 * MB);
         assert!(leak >= 19, "{leak} of {SEEDS}");

@@ -109,7 +109,7 @@ fn processors_are_those_that_the_target_may_use() {
     };
     // 0.7 processors are used.
     assert_eq!(used(None, None).processors.processors, 8.0);
-    assert_eq!(used(None, None).bound, Bound::Mixed);
+    assert_eq!(used(None, None).bound, Bound::Io);
     assert_eq!(used(Some(1), None).processors.processors, 1.0);
     assert_eq!(used(Some(1), None).bound, Bound::Cpu);
     assert_eq!(used(Some(4), Some(0.75)).processors.processors, 0.75);

@@ -100,12 +100,15 @@ impl SoakArgs {
 /// where that is another one.
 fn elsewhere(error: Error, begun_in: Option<String>) -> Error {
     let here = std::env::current_dir().ok().map(|folder| folder.display().to_string());
-    match (error, begun_in.filter(|folder| here.as_ref() != Some(folder))) {
-        (Error::BadInput(why), Some(folder)) => Error::BadInput(format!(
-            "{why}\nthe soak was begun in {folder}, and its paths are meant from there: go on with it \
-             from that folder"
-        )),
-        (error, _) => error,
+    let Some(folder) = begun_in.filter(|folder| here.as_ref() != Some(folder)) else { return error };
+    let more = format!(
+        "the soak was begun in {folder}, and its paths are meant from there: go on with it from that \
+         folder"
+    );
+    match error {
+        Error::BadInput(why) => Error::BadInput(format!("{why}\n{more}")),
+        Error::Diagnosed(shown) => Error::Diagnosed(format!("{}\n\n{more}\n", shown.trim_end())),
+        other => other,
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ::gander::measure::resource::Observed;
 use ::gander::measure::sample::Offset;
-use ::gander::profile::{Counts, Folded, ProfileRecord, Profiles, SamplerKind};
+use ::gander::profile::{Counts, Folded, Missing, ProfileRecord, Profiles, SamplerKind};
 use ::gander::store::entry::Entry;
 use ::gander::store::folder::RunFolder;
 use ::gander::store::journal::Journal;
@@ -131,6 +131,24 @@ fn what_grew_and_what_shrank_is_said_and_what_did_neither_is_not() {
     let run = compare(&gander, [&before, &before], "--profile --out same");
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(says(&run, "0 functions grew, 0 functions shrank"), "{}", run.stdout);
+}
+
+#[test]
+fn why_the_targets_profile_is_missing_is_not_why_ganders_is() {
+    let gander = Gander::new();
+    let before = made_up(&gander, "before", "main;a 3000\n", 1.0);
+    let after = made_up(&gander, "after", "main;a 3000\n", 1.0);
+    let missing = |who, why: &str| Missing { who, sampler: None, why: why.to_owned(), mend: None };
+    let both = vec![
+        missing(Observed::Generator, "no thread for the sampler"),
+        missing(Observed::Target, "perf is not installed"),
+    ];
+    let nothing = Profiles { taken: Vec::new(), missing: both };
+    std::fs::remove_dir_all(after.join("profile")).unwrap();
+    profiles::write(&RunFolder::open(after.clone()), &nothing).unwrap();
+    let run = compare(&gander, [&before, &after], "--profile --out compared");
+    assert_eq!(run.code, 2, "{}\n{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("CPU time (perf is not installed)"), "{}", run.stderr);
 }
 
 #[test]

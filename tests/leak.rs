@@ -8,6 +8,7 @@
 
 #[path = "support/gander.rs"]
 mod gander;
+mod synthetic;
 
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -22,6 +23,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::Value;
 
 use gander::{BUSY, Finished, Gander, one_at_a_time};
+use synthetic::Scene;
 
 const SEEDS: u64 = 20;
 const MB: f64 = 1e6;
@@ -147,8 +149,7 @@ fn the_teeth_of_a_garbage_collector_are_no_leak() {
         };
         let [leak, no_leak, _] = memory(minutes).verdicts(tooth);
         assert!(leak <= 1, "{minutes} minutes: {leak} of {SEEDS}");
-        println!("{minutes} minutes: no leak {no_leak} of {SEEDS}");
-        assert!(no_leak >= SEEDS as usize / 2, "{minutes} minutes: {no_leak} of {SEEDS}");
+        assert!(no_leak >= 19, "{minutes} minutes: {no_leak} of {SEEDS}");
         // Below which a leak is found all the same, and a slow one is not talked away.
         let [leak, ..] = memory(30).verdicts(|seed, s| tooth(seed, s) + s / 60.0 * MB);
         assert!(leak >= 19, "{leak} of {SEEDS}");
@@ -171,6 +172,33 @@ fn short_runs_find_gross_leaks_alone() {
     let [slow, ..] = memory(1).verdicts(|_, second| second / 60.0 * MB);
     let [gross, ..] = memory(1).verdicts(|_, second| second / 60.0 * 30.0 * MB);
     assert!(slow == 0 && gross >= 19, "{slow} and {gross} of {SEEDS}");
+}
+
+/// The verdict on the sockets of a service that keeps one of every hundred requests open, under load of
+/// so many requests a second at each moment.
+fn under(rps: fn(f64) -> f64) -> ResourceVerdict {
+    let scene = Scene { seconds: 340.0, warm_up: 0.0, cool_down: 0.0, rps, ..Scene::default() };
+    let mut run = scene.run();
+    let sent = run.intervals.iter().map(|interval| (interval.end, interval.ledger.sent));
+    let sent: Vec<_> = sent.collect();
+    for look in run.resources.iter_mut().filter(|look| look.who == Observed::Target) {
+        let before = sent.iter().rev().find(|(end, _)| *end <= look.at);
+        look.sockets = Some(20 + before.map_or(0, |(_, sent)| *sent as u32 / 100));
+    }
+    let verdicts = judge_at(&run, Observed::Target, 1.0).into_iter();
+    { verdicts }.find(|found| found.resource == Resource::Sockets).expect("a verdict")
+}
+
+#[test]
+fn a_leak_whose_load_falls_is_no_plateau() {
+    let steady = under(|_| 40.0);
+    assert_eq!(steady.verdict, Leakage::Leak, "{steady:?}");
+    let fallen = under(|second| if second < 215.0 { 40.0 } else { 1.0 });
+    assert_eq!(fallen.verdict, Leakage::TooEarly, "{fallen:?}");
+    assert!(fallen.why.contains("the load fell by"), "{fallen:?}");
+    // Arrivals that differ by chance have not fallen.
+    let none = under(|_| 0.4);
+    assert_eq!(none.verdict, Leakage::NoLeak, "{none:?}");
 }
 
 /// A verdict of the JSON summary.
@@ -255,6 +283,10 @@ fn a_soak_of_a_service_that_leaks_fails_and_names_what_leaks() {
         assert!(report.contains(&format!("| {name} | **LEAK** |")), "{report}");
     }
     assert_ne!(verdict("threads"), "leak", "{summary:#}");
+    // The head of the report says it.
+    let head = report.split("\n## ").next().expect("a head");
+    assert!(head.contains("**LEAK**: memory"), "{head}");
+    assert!(head.contains("**Not given back** after the load: sockets"), "{head}");
 }
 
 #[test]
@@ -273,6 +305,8 @@ struct Kind {
     settings: fn(u64) -> String,
     resource: Resource,
     right: Leakage,
+    /// Of all seeds, those whose run may be too short to say it.
+    may_be_early: usize,
 }
 
 /// 25 seconds stand for ten minutes: everything is so much faster, and so are the thresholds.
@@ -286,12 +320,14 @@ const KINDS: [Kind; 5] = [
         settings: |_| "--service leak.memory_per_minute=24_000_000".to_owned(),
         resource: Resource::Memory,
         right: Leakage::Leak,
+        may_be_early: 1,
     },
     Kind {
         name: "a socket every 100 requests",
         settings: |_| "--service leak.sockets_every=100".to_owned(),
         resource: Resource::Sockets,
         right: Leakage::Leak,
+        may_be_early: 1,
     },
     Kind {
         // Full after a tenth to half of the run.
@@ -303,6 +339,7 @@ const KINDS: [Kind; 5] = [
         },
         resource: Resource::Memory,
         right: Leakage::NoLeak,
+        may_be_early: 1,
     },
     Kind {
         // From 125 collections in a run to 8.
@@ -313,12 +350,15 @@ const KINDS: [Kind; 5] = [
         },
         resource: Resource::Memory,
         right: Leakage::NoLeak,
+        // A tooth of a sixth of the run is too long for so few of them.
+        may_be_early: 12,
     },
     Kind {
         name: "clean",
         settings: |_| String::new(),
         resource: Resource::Memory,
         right: Leakage::NoLeak,
+        may_be_early: 1,
     },
 ];
 
@@ -374,7 +414,7 @@ fn real_services_that_leak_are_found_out_and_others_are_not() {
         (kind, right, wrong)
     });
     for (kind, right, wrong) in counts.collect::<Vec<_>>() {
-        let least = if kind.right == Leakage::Leak { SEEDS as usize - 1 } else { 0 };
+        let least = SEEDS as usize - kind.may_be_early;
         assert!(right >= least && wrong <= 1, "{}: {right} right, {wrong} wrong", kind.name);
     }
 }

@@ -62,8 +62,10 @@ fn start(schema_version: u32) -> Entry {
             system: String::new(),
             cpu: String::new(),
             cores: 1,
+            usable_cores: None,
             memory_bytes: 1,
         },
+        working_directory: None,
     }))
 }
 

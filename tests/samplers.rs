@@ -107,6 +107,48 @@ fn perf_that_is_refused_is_said_with_what_to_allow() {
     assert!(mend.contains("kernel.perf_event_paranoid=1") && mend.contains("PERFMON"), "{mend}");
 }
 
+/// A service that says yes to everything, in this process.
+fn says_yes() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                // A request is small, and comes whole.
+                while std::io::Read::read(&mut stream, &mut request).is_ok_and(|read| read > 0) {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                    if std::io::Write::write_all(&mut stream, answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn what_says_yes_to_everything_shows_no_profile_and_is_left_to_perf() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    let script = format!("cat >&2 <<'END'\n{PERF_SAYS}\nEND\nexit 255\n");
+    stand_in(&gander.path("."), "perf", &script);
+    let scenario = gander.scenario(BUSY);
+    let words = format!(
+        "{scenario} --duration 5s --format json --profile --target {} --pid {}",
+        says_yes(),
+        std::process::id()
+    );
+    let run = finished(finding_in(gander.load(&words), &gander.path(".")));
+    run.assert_passed_or_crowded();
+    let profiles = read(&gander.run_folder()).unwrap();
+    let [http, perf] = &profiles.missing[..] else { panic!("two: {profiles:?}\n{}", run.stderr) };
+    assert_eq!((http.sampler, perf.sampler), (Some(SamplerKind::Http), Some(SamplerKind::Perf)));
+    assert!(http.why.contains("no profile") && !http.why.ends_with('?'), "{}", http.why);
+    assert!(perf.why.ends_with("observability operations is limited"), "{}", perf.why);
+}
+
 #[test]
 fn py_spy_that_is_refused_is_said_with_what_to_allow() {
     let Some(python) = peers::program("python3") else { return };

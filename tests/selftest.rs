@@ -331,6 +331,7 @@ fn record() -> SelftestRecord {
             system: "Linux 6.1".to_owned(),
             cpu: "a processor".to_owned(),
             cores: 2,
+            usable_cores: None,
             memory_bytes: 8 << 30,
         },
         threads: 1,

@@ -8,19 +8,24 @@
 //! - the second half grows at least half as fast as the first: a cache that fills up does not.
 //!
 //! There is no leak where the upper end of the interval is below what matters, or where this holds
-//! for the second half, after the growth of the first, or for the floor: the least values of 8 equal
-//! parts, which stay where they are while a garbage collector's teeth come and go, and which a leak
-//! lifts. Everything else is too early to say.
+//! for the second half, after the growth of the first, or for the floor, which stays where it is while
+//! a garbage collector's teeth come and go, and which a leak lifts: the troughs between teeth, where
+//! there are 5 of at least 6 looks each, else the least values of 8 equal parts. Everything else is too early to say; so is a leak where the load grew meanwhile, and none
+//! where it fell, for what leaks with each request stops growing when the requests do.
+
+mod load;
+mod teeth;
 
 use serde::{Deserialize, Serialize};
 
 use crate::measure::resource::{Observed, ResourceSample};
 use crate::measure::rows::IterationEnd;
-use crate::schedule::LoadModel;
 use crate::stats::bootstrap::Interval;
 use crate::stats::order::median;
 use crate::stats::slope::{Z_95, mann_kendall, theil_sen};
 use crate::store::run::Run;
+
+use load::Load;
 
 /// Share of the measured part that is not judged: allocators, caches and pools warm up in it.
 const BURN_IN: f64 = 0.25;
@@ -28,7 +33,7 @@ const BURN_IN: f64 = 0.25;
 const BINS: usize = 40;
 /// Fewer bins than this cannot be told from an accident.
 const FEWEST_BINS: usize = 8;
-/// Parts of which each gives its least value to the floor: a tooth must be shorter than one.
+/// Parts of which each gives its least value to the floor, where teeth are too short to be seen.
 const FLOOR_PARTS: usize = 8;
 /// The deviate of a two-sided 99% test.
 const Z_99: f64 = 2.58;
@@ -37,10 +42,6 @@ const Z_99: f64 = 2.58;
 const FULL_SECONDS: f64 = 600.0;
 /// How the thresholds grow in shorter runs: white noise moves a slope by the power 1.5 of the length.
 const SHORTENING: f64 = 1.5;
-/// Load that grew by more than this share explains growth of its own.
-const STEADY: f64 = 0.1;
-/// So few iterations in flight come and go by chance.
-const FEW: f64 = 3.0;
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -153,8 +154,9 @@ pub struct Growth {
     pub halves: [f64; 2],
     /// Upper end of the interval of the second half's slope, in units a second.
     pub second_half_at_most: f64,
-    /// Upper end of the interval of the floor's slope, in units a second; `None` where there are looks
-    /// in too few parts.
+    /// Upper end of the interval of the floor's slope, in units a second: that of the troughs between
+    /// teeth where there are 5 that can be seen, else that of the least values of 8 equal parts. `None`
+    /// where there are looks in too few parts.
     #[serde(default)]
     pub floor_at_most: Option<f64>,
     /// From the first tenth of the bins to the last tenth, in units.
@@ -172,7 +174,8 @@ impl Growth {
         let (start, end) = (series.first()?.0, series.last()?.0);
         let seconds = end - start;
         let from = start + seconds * BURN_IN;
-        let bins = binned(series.iter().filter(|(at, _)| *at >= from), from, end, BINS, median);
+        let judged = &series[series.partition_point(|(at, _)| *at < from)..];
+        let bins = binned(judged.iter(), from, end, BINS, median);
         if bins.len() < FEWEST_BINS {
             return None;
         }
@@ -189,7 +192,8 @@ impl Growth {
             deviate: mann_kendall(&values),
             halves: [first.slope, second.slope],
             second_half_at_most: second.interval.high,
-            floor_at_most: floor_at_most(series.iter().filter(|(at, _)| *at >= from), from, end),
+            floor_at_most: teeth::troughs_at_most(judged)
+                .or_else(|| floor_at_most(judged.iter(), from, end)),
             grown: median(&values[values.len() - tenth..])? - median(&values[..tenth])?,
             detectable: resource.threshold(seconds, speed) + half_width,
         })
@@ -226,6 +230,12 @@ impl Growth {
             return (
                 Leakage::TooEarly,
                 "It grew, and slowed down: a cache that fills up, or a leak. A longer run will tell.",
+            );
+        }
+        if !would_show {
+            return (
+                Leakage::TooEarly,
+                "Growth that matters would be less than the smallest step in a run this short.",
             );
         }
         (
@@ -279,50 +289,55 @@ pub fn judge_at(run: &Run, who: Observed, speed: f64) -> Vec<ResourceVerdict> {
     let is_inside = |look: &&ResourceSample| window.start <= look.at && look.at <= window.end;
     let looks: Vec<&ResourceSample> = run.resources_of(who).filter(is_inside).collect();
     let rows_per_second = rows_per_second(run);
-    let load_grew = load_growth(run);
-    Resource::ALL
-        .into_iter()
-        .map(|resource| {
-            let known = looks.iter().filter_map(|look| Some((look.at, resource.of(look)?)));
-            let series: Vec<(f64, f64)> = known.map(|(at, y)| (at.as_secs_f64(), y)).collect();
-            if series.is_empty() {
-                let why = "There is no look at it in the measured part.".to_owned();
-                let verdict = Leakage::NotMeasured;
-                return ResourceVerdict {
-                    resource,
-                    verdict,
-                    why,
-                    growth: None,
-                    per_1000_rows: None,
-                };
-            }
-            let Some(growth) = Growth::of(&series, resource, speed) else {
-                let why = format!(
-                    "There are only {} looks at it: a longer run, or a shorter --observe-every.",
-                    series.len()
-                );
-                let verdict = Leakage::TooEarly;
-                return ResourceVerdict {
-                    resource,
-                    verdict,
-                    why,
-                    growth: None,
-                    per_1000_rows: None,
-                };
-            };
-            let (mut verdict, why) = growth.verdict(resource, speed);
-            let mut why = why.to_owned();
-            if let (Leakage::Leak, Some(share)) = (verdict, load_grew) {
-                verdict = Leakage::TooEarly;
-                why = format!(
-                    "It grew, and so did the load, by {:.0}%: leaks are seen under steady load.",
-                    share * 100.0
-                );
-            }
-            let per_1000_rows = rows_per_second.map(|rate| growth.slope / rate * 1000.0);
-            ResourceVerdict { resource, verdict, why, growth: Some(growth), per_1000_rows }
-        })
-        .collect()
+    let load = Load::of(run);
+    let gone = gone_from(&looks).map(|at| format!("Its process was gone from {at:.0} s on."));
+    let of = |resource: Resource| {
+        let known = looks.iter().filter_map(|look| Some((look.at, resource.of(look)?)));
+        let series: Vec<(f64, f64)> = known.map(|(at, y)| (at.as_secs_f64(), y)).collect();
+        let undecided = |verdict, why: String| {
+            let why = gone.clone().unwrap_or(why);
+            ResourceVerdict { resource, verdict, why, growth: None, per_1000_rows: None }
+        };
+        if series.is_empty() {
+            let why = "There is no look at it in the measured part.".to_owned();
+            return undecided(Leakage::NotMeasured, why);
+        }
+        let Some(growth) = Growth::of(&series, resource, speed) else {
+            let why = format!(
+                "There are only {} looks at it: a longer run, or a shorter --observe-every.",
+                series.len()
+            );
+            return undecided(Leakage::TooEarly, why);
+        };
+        let (verdict, why) = under_load(growth.verdict(resource, speed), load);
+        let why = gone.clone().filter(|_| verdict == Leakage::TooEarly).unwrap_or(why);
+        let per_1000_rows = rows_per_second.map(|rate| growth.slope / rate * 1000.0);
+        ResourceVerdict { resource, verdict, why, growth: Some(growth), per_1000_rows }
+    };
+    Resource::ALL.into_iter().map(of).collect()
+}
+
+/// What is left of a verdict where the load was not steady.
+fn under_load((verdict, why): (Leakage, &str), load: Load) -> (Leakage, String) {
+    let why = match (verdict, load.grew, load.fell) {
+        (Leakage::Leak, Some(share), _) => format!(
+            "It grew, and so did the load, by {:.0}%: leaks are seen under steady load.",
+            share * 100.0
+        ),
+        (Leakage::NoLeak, _, Some(share)) => format!(
+            "It did not grow to the end, but the load fell by {:.0}%: leaks are seen under steady load.",
+            share * 100.0
+        ),
+        _ => return (verdict, why.to_owned()),
+    };
+    (Leakage::TooEarly, why)
+}
+
+/// From when on, in seconds since the run's start, no look saw a process any more; `None` where the last
+/// one did.
+fn gone_from(looks: &[&ResourceSample]) -> Option<f64> {
+    let at = looks.iter().rposition(|look| look.processes.is_some()).map_or(0, |last| last + 1);
+    looks.get(at).map(|look| look.at.as_secs_f64())
 }
 
 /// Rows that ended by themselves in the measured part, a second; `None` where none did.
@@ -332,35 +347,4 @@ fn rows_per_second(run: &Run) -> Option<f64> {
     let rows: u64 = completed.filter_map(by_itself).sum();
     let seconds = run.window().length().as_secs_f64();
     (rows > 0 && seconds > 0.0).then(|| rows as f64 / seconds)
-}
-
-/// By which share the load of the second half of what is judged is above that of the first; `None`
-/// where it is steady. Load is what was active (users, or iterations in flight: those of a service
-/// that falls behind pile up) and, in open load, what was due.
-fn load_growth(run: &Run) -> Option<f64> {
-    let window = run.window();
-    let (start, length) = (window.start.as_secs_f64(), window.length().as_secs_f64());
-    let (from, middle) = (start + length * BURN_IN, start + length * (1.0 + BURN_IN) / 2.0);
-    let is_open = matches!(run.start.plan.load, LoadModel::Open(_));
-    let (mut active, mut due, mut seconds) = ([0.0; 2], [0.0; 2], [0.0; 2]);
-    let mut due_before = 0;
-    for interval in &run.intervals {
-        let (begin, end) = (interval.start.as_secs_f64(), interval.end.as_secs_f64());
-        let due_now = interval.ledger.scheduled;
-        if begin >= from && end <= start + length {
-            let half = usize::from(begin >= middle);
-            seconds[half] += end - begin;
-            active[half] += f64::from(interval.users) * (end - begin);
-            due[half] += (due_now - due_before) as f64;
-        }
-        due_before = due_now;
-    }
-    let means = |sums: [f64; 2]| [sums[0] / seconds[0], sums[1] / seconds[1]];
-    let grew = |[first, second]: [f64; 2], at_least: f64| {
-        let share = second / first - 1.0;
-        (share > STEADY && second - first >= at_least).then_some(share)
-    };
-    let active = grew(means(active), if is_open { FEW } else { 0.0 });
-    let due = is_open.then(|| grew(means(due), 0.0)).flatten();
-    active.into_iter().chain(due).reduce(f64::max)
 }

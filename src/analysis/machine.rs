@@ -12,6 +12,8 @@ use crate::measure::machine::{Machine, Reports};
 
 /// Open files that gander itself needs, besides one for each connection.
 const OWN_FILES: u64 = 64;
+/// Threads that gander and a small target need.
+const FEW_THREADS: u64 = 64;
 /// Timers this late or later shift arrivals by more than the millisecond that gander promises.
 const LATE_US: f64 = 1_000.0;
 /// A journal is synced each second; where that takes longer than this, seconds run into each other.
@@ -109,7 +111,7 @@ pub fn judge(machine: &Machine) -> Vec<Finding> {
         clock(machine),
         timers(machine),
         disk(&machine.reports),
-        access::perf(&machine.perf),
+        access::perf(&machine.perf, &machine.access),
         access::counters(&machine.perf, machine.processors.is_guest),
         access::ptrace(&machine.access),
         access::py_spy(&machine.access),
@@ -148,18 +150,36 @@ fn groups(machine: &Machine) -> Finding {
         limits.threads.map(|threads| format!("{threads} threads")),
     ];
     let found: Vec<String> = found.into_iter().flatten().collect();
-    let tight = limits.cpus.is_some_and(|cpus| cpus < machine.processors.usable as f64)
-        || limits.memory_bytes.is_some_and(|bytes| bytes < LITTLE_MEMORY)
-        || limits.threads.is_some_and(|threads| threads < OWN_FILES);
-    match (found.is_empty(), tight) {
+    // What gander may use reflects the limit already: only the machine's own number shows that there is
+    // one.
+    let cpus = limits
+        .cpus
+        .filter(|cpus| machine.processors.online.is_none_or(|online| *cpus < online as f64));
+    let memory = limits.memory_bytes.filter(|bytes| *bytes < LITTLE_MEMORY);
+    let threads = limits.threads.filter(|threads| *threads < FEW_THREADS);
+    let tight = [
+        cpus.map(|_| {
+            "at its limit of processors the group is stopped for up to 100 ms at a time, which looks like latency"
+        }),
+        memory.map(|_| "beyond its limit of memory a process of the group is killed"),
+        threads.map(|_| "at its limit of threads none can be started: gander or its target fails"),
+    ];
+    let tight: Vec<&str> = tight.into_iter().flatten().collect();
+    match (found.is_empty(), tight.is_empty()) {
         (true, _) => Finding::good(check, "no limits", "nothing is held back"),
-        (_, false) => Finding::good(check, found.join(", "), "above what gander needs"),
-        (_, true) => Finding::limits(
-            check,
-            found.join(", "),
-            "at its limit the group is stopped for up to 100 ms at a time, which looks like latency",
-        )
-        .mended_by("docker run --cpus 0 --memory 0 …, or raise resources.limits of the pod"),
+        (_, true) => Finding::good(check, found.join(", "), "above what gander needs"),
+        (_, false) => {
+            let options = [
+                cpus.map(|_| "--cpus 0"),
+                memory.map(|_| "--memory 0"),
+                threads.map(|_| "--pids-limit -1"),
+            ];
+            let options: Vec<&str> = options.into_iter().flatten().collect();
+            Finding::limits(check, found.join(", "), tight.join("; ")).mended_by(format!(
+                "docker run {} …   # or raise resources.limits of the pod",
+                options.join(" ")
+            ))
+        }
     }
 }
 

@@ -58,11 +58,13 @@ impl ProfileFindings {
             .collect();
         let of_target = taken.iter().find(|profiled| profiled.record.who == Observed::Target);
         let window = of_target.map_or(run.window(), |profiled| profiled.record.window());
-        ProfileFindings {
-            waiting: Waiting::of(run, window),
-            missing: profiles.missing.clone(),
-            taken,
+        let mut waiting = Waiting::of(run, window);
+        if let Some(waiting) =
+            waiting.as_mut().filter(|_| of_target.is_some_and(Profiled::disagrees))
+        {
+            waiting.bound = Bound::Contradicted;
         }
+        ProfileFindings { waiting, missing: profiles.missing.clone(), taken }
     }
 
     /// The same; `None` where no profile was taken.
@@ -163,17 +165,20 @@ impl Profiled {
                 record.frequency
             ));
         }
-        let disagrees = |seconds: f64| {
-            let expected = seconds * record.frequency * MOST_MORE;
-            record.counts == Counts::Cpu && record.samples as f64 > expected
-        };
-        if let Some(seconds) = self.cpu_seconds.filter(|seconds| disagrees(*seconds)) {
+        if let Some(seconds) = self.cpu_seconds.filter(|_| self.disagrees()) {
             reasons.push(format!(
                 "{} samples in {seconds:.2} s of measured processor time: one of them is wrong, or others were sampled besides",
                 record.samples
             ));
         }
         reasons
+    }
+
+    /// Whether there are many more samples than the measured processor time has room for.
+    fn disagrees(&self) -> bool {
+        let record = &self.record;
+        let room = self.cpu_seconds.map(|seconds| seconds * record.frequency * MOST_MORE);
+        record.counts == Counts::Cpu && room.is_some_and(|room| record.samples as f64 > room)
     }
 
     /// Time that a sample stands for: measured processor time over samples, else what the frequency
@@ -236,6 +241,8 @@ pub enum Bound {
     Mixed,
     /// It uses about one processor of several: one thread that never rests, or several that do.
     Unclear,
+    /// Its profile has far more samples than its measured processor time has room for.
+    Contradicted,
 }
 
 /// What the target's requests did with their time.
@@ -301,7 +308,8 @@ impl Waiting {
 pub struct Use {
     /// Processors that they used.
     pub processors_used: f64,
-    /// Processors that they may use: those of the machine, or the limit of their control group.
+    /// Processors that they may use: those of the machine, as far as affinity and the limit of their
+    /// control group allow.
     pub processors: f64,
     /// Share of one processor that their busiest thread used; `None` where it was not measured.
     pub busiest_thread: Option<f64>,
@@ -311,10 +319,11 @@ impl Use {
     /// `None` where processor time was not measured.
     fn of(run: &Run, who: Observed, window: MeasuredWindow) -> Option<Use> {
         let cores = run.start.environment.cores as f64;
-        let limit = run.resources_of(who).find_map(|look| look.limits?.cpus);
+        let limits = run.resources_of(who).find_map(|look| look.limits).unwrap_or_default();
+        let allowed = limits.affinity.map(f64::from).into_iter().chain(limits.cpus);
         Some(Use {
             processors_used: cpu_seconds(run, who, window)? / window.length().as_secs_f64(),
-            processors: limit.map_or(cores, |limit| limit.min(cores)),
+            processors: allowed.fold(cores, f64::min),
             busiest_thread: busiest_thread(run, who, window),
         })
     }

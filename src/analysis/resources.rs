@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::sizing::Used;
+use super::sizing::{Memory, Used};
 use crate::measure::resource::{Detail, Limits, Observed, ResourceSample, TcpSockets};
 use crate::measure::summary::MeasuredWindow;
 use crate::store::run::Run;
@@ -57,7 +57,9 @@ pub struct Resources {
 /// Figures of the details of a resource series.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct DetailFigures {
-    /// The most memory in bytes, pages that processes share counted in parts.
+    /// Mean memory in bytes, pages that processes share counted in parts.
+    pub pss_mean_bytes: Option<f64>,
+    /// The most of it, in bytes.
     pub pss_peak_bytes: Option<u64>,
     /// Threads that waited for a processor, on average.
     pub waiting_threads: Option<f64>,
@@ -85,7 +87,9 @@ impl DetailFigures {
         };
         let rate = |total| grown(total).map(|(more, seconds)| more / seconds);
         let all = || details.iter().map(|(_, detail)| detail);
+        let pss: Vec<f64> = all().filter_map(|d| d.pss_bytes).map(|bytes| bytes as f64).collect();
         DetailFigures {
+            pss_mean_bytes: (!pss.is_empty()).then(|| pss.iter().sum::<f64>() / pss.len() as f64),
             pss_peak_bytes: all().filter_map(|detail| detail.pss_bytes).max(),
             waiting_threads: rate(|detail| detail.runnable_seconds),
             busiest_thread_percent: all()
@@ -154,11 +158,30 @@ impl Resources {
     /// What is held against what was chosen for it.
     pub fn used(&self) -> Used {
         let cpus = |percent: Option<f64>| percent.map(|percent| percent / 100.0);
-        let peak = self.rss_peak_bytes.map(|bytes| bytes as f64);
         Used {
             cpus: (cpus(self.cpu_mean_percent), cpus(self.cpu_peak_percent)),
-            memory_bytes: (self.rss_mean_bytes, peak),
+            memory: self.memory(),
             limits: self.limits,
+        }
+    }
+
+    /// Memory as a limit counts it, each page once: of one process what is resident, of several the
+    /// proportional size. Where the latter was not measured, the resident memory of all of them is the
+    /// most that it can be.
+    pub fn memory(&self) -> Memory {
+        let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
+        let are_several = self.processes.is_some_and(|processes| processes > 1);
+        match self.detail.pss_peak_bytes.filter(|_| are_several) {
+            Some(peak) => Memory {
+                mean_bytes: self.detail.pss_mean_bytes,
+                peak_bytes: bytes(Some(peak)),
+                is_at_most: false,
+            },
+            None => Memory {
+                mean_bytes: self.rss_mean_bytes,
+                peak_bytes: bytes(self.rss_peak_bytes),
+                is_at_most: are_several,
+            },
         }
     }
 
@@ -198,6 +221,7 @@ impl Resources {
             timer_lag_max_ms: highest(|part| part.timer_lag_max_ms),
             cost_percent: mean(|part| part.cost_percent),
             detail: DetailFigures {
+                pss_mean_bytes: mean(|part| part.detail.pss_mean_bytes),
                 pss_peak_bytes: most_bytes(|part| part.detail.pss_peak_bytes),
                 waiting_threads: mean(|part| part.detail.waiting_threads),
                 busiest_thread_percent: highest(|part| part.detail.busiest_thread_percent),

@@ -16,10 +16,21 @@ const ROUNDING: f64 = 1e-9;
 pub struct Used {
     /// Processors, mean and peak.
     pub cpus: (Option<f64>, Option<f64>),
-    /// Resident memory in bytes, mean and peak.
-    pub memory_bytes: (Option<f64>, Option<f64>),
+    /// Memory.
+    pub memory: Memory,
     /// What the system lets it use.
     pub limits: Option<Limits>,
+}
+
+/// Memory that a process tree used, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Memory {
+    /// Mean of all looks.
+    pub mean_bytes: Option<f64>,
+    /// The most at any look.
+    pub peak_bytes: Option<f64>,
+    /// Whether it may be less: pages that processes share count for each.
+    pub is_at_most: bool,
 }
 
 /// What is sized.
@@ -47,6 +58,8 @@ pub struct Sized {
     pub mean: Option<f64>,
     /// Peak of the measured part.
     pub peak: Option<f64>,
+    /// Whether both may be less: memory of several processes, of which shared pages count for each.
+    pub is_at_most: bool,
     /// Limit less peak; below 0 beyond the limit.
     pub headroom: Option<f64>,
     /// What that means.
@@ -65,6 +78,8 @@ pub struct Sized {
 pub enum Word {
     /// The peak is above the limit.
     BeyondLimit,
+    /// The most that the peak can be is above the limit.
+    MayBeBeyond,
     /// The peak is at 80% of the limit or more.
     NearLimit,
     /// The mean is above the request: it lives off what others leave.
@@ -91,7 +106,7 @@ pub fn size(sizing: &Sizing, used: &Used) -> [Sized; 2] {
                  request: Option<f64>,
                  limit: Option<f64>,
                  group: Option<f64>,
-                 (mean, peak),
+                 (mean, peak, is_at_most),
                  target| {
         let (is_of_group, limit) = (limit.is_none() && group.is_some(), limit.or(group));
         let utilization = of(mean, request);
@@ -102,8 +117,9 @@ pub fn size(sizing: &Sizing, used: &Used) -> [Sized; 2] {
             is_of_group,
             mean,
             peak,
+            is_at_most,
             headroom: Option::zip(limit, peak).map(|(limit, peak): (f64, f64)| limit - peak),
-            word: word(of(peak, limit), utilization),
+            word: word(of(peak, limit), utilization, is_at_most),
             utilization,
             target,
             replicas: Option::zip(utilization, target)
@@ -112,14 +128,17 @@ pub fn size(sizing: &Sizing, used: &Used) -> [Sized; 2] {
     };
     let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
     let (request, limit, target) = (sizing.request, sizing.limit, sizing.target);
+    let (mean, peak) = used.cpus;
+    let cpus = (mean, peak, false);
+    let memory = (used.memory.mean_bytes, used.memory.peak_bytes, used.memory.is_at_most);
     [
-        sized(Resource::Cpu, request.cpus, limit.cpus, group.cpus, used.cpus, target.cpu),
+        sized(Resource::Cpu, request.cpus, limit.cpus, group.cpus, cpus, target.cpu),
         sized(
             Resource::Memory,
             bytes(request.memory_bytes),
             bytes(limit.memory_bytes),
             bytes(group.memory_bytes),
-            used.memory_bytes,
+            memory,
             target.memory,
         ),
     ]
@@ -129,8 +148,9 @@ fn of(part: Option<f64>, whole: Option<f64>) -> Option<f64> {
     Some(part? / whole?)
 }
 
-fn word(of_limit: Option<f64>, of_request: Option<f64>) -> Word {
+fn word(of_limit: Option<f64>, of_request: Option<f64>, is_at_most: bool) -> Word {
     match (of_limit, of_request) {
+        (Some(share), _) if share > 1.0 && is_at_most => Word::MayBeBeyond,
         (Some(share), _) if share > 1.0 => Word::BeyondLimit,
         (Some(share), _) if share >= NEAR => Word::NearLimit,
         (_, Some(share)) if share > 1.0 => Word::AboveRequest,
@@ -175,15 +195,26 @@ mod tests {
         }
     }
 
+    fn just(bytes: f64) -> Memory {
+        Memory { mean_bytes: Some(bytes), peak_bytes: Some(bytes), is_at_most: false }
+    }
+
+    #[test]
+    fn memory_that_may_be_less_is_not_said_to_be_beyond() {
+        let used = |memory| Used { memory, ..Used::default() };
+        let word = |memory| size(&sizing(), &used(memory))[1].word;
+        let at_most = Memory { is_at_most: true, ..just(1157.0 * MI) };
+        assert_eq!(word(just(1157.0 * MI)), Word::BeyondLimit);
+        assert_eq!(word(at_most), Word::MayBeBeyond);
+        assert_eq!(word(Memory { peak_bytes: Some(300.0 * MI), ..at_most }), Word::AboveRequest);
+    }
+
     /// S1-10.
     #[test]
     fn use_beyond_near_and_within_what_was_chosen() {
         let word = |cpu: f64, memory: f64| {
-            let used = Used {
-                cpus: (Some(cpu), Some(cpu)),
-                memory_bytes: (Some(memory * MI), Some(memory * MI)),
-                limits: None,
-            };
+            let used =
+                Used { cpus: (Some(cpu), Some(cpu)), memory: just(memory * MI), limits: None };
             size(&sizing(), &used).map(|sized| sized.word)
         };
         assert_eq!(word(0.2, 300.0), [Word::Within, Word::Within]);
@@ -196,7 +227,7 @@ mod tests {
     fn the_resource_that_wants_most_decides_up_to_the_most_there_may_be() {
         let used = |cpu: f64| Used {
             cpus: (Some(cpu), Some(cpu)),
-            memory_bytes: (Some(384.0 * MI), Some(384.0 * MI)),
+            memory: just(384.0 * MI),
             limits: None,
         };
         let of = |cpu| desired(&sizing(), &size(&sizing(), &used(cpu)));

@@ -131,6 +131,11 @@ impl LoadArgs {
         self.output.output()
     }
 
+    /// The process of a running target that was named.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.target.pid()
+    }
+
     /// How the target is profiled.
     pub(super) fn profiling(&self) -> &ProfilingOptions {
         &self.profiling

@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser};
 
 use crate::commands;
+use crate::commands::soak::Begun;
 use crate::error::{Error, Exit};
-use crate::plan::{Plan, Purpose};
+use crate::plan::{Plan, Purpose, Target};
 use crate::scenario::slo::Alert;
 use crate::store::folder::RunFolder;
 
@@ -16,8 +17,15 @@ use super::parse::duration;
 use super::{Cli, Command};
 
 /// Options that may be given with `--resume`; how many words follow each.
-const WITH_RESUME: [(&str, usize); 6] =
-    [("--resume", 1), ("--format", 1), ("--dialect", 1), ("--quiet", 0), ("-q", 0), ("--", 0)];
+const WITH_RESUME: [(&str, usize); 7] = [
+    ("--resume", 1),
+    ("--pid", 1),
+    ("--format", 1),
+    ("--dialect", 1),
+    ("--quiet", 0),
+    ("-q", 0),
+    ("--", 0),
+];
 
 /// Long load: what drifts, what leaks, what stays open; goes on after a kill.
 #[derive(Debug, Args)]
@@ -51,7 +59,8 @@ impl SoakArgs {
             return commands::soak::soak(self.plan(command_line)?, output);
         };
         refuse_others(&command_line)?;
-        let recorded = commands::soak::command_line(&folder)?;
+        let pid = self.load.pid();
+        let Begun { command_line: recorded, working_directory } = commands::soak::begun(&folder)?;
         let cannot = |why: &str| {
             Error::BadInput(format!(
                 "{} cannot go on: its command line, `{}`, {why}",
@@ -62,7 +71,19 @@ impl SoakArgs {
         let Ok(Cli { command: Command::Soak(arguments) }) = Cli::try_parse_from(&recorded) else {
             return Err(cannot("is not understood by this gander"));
         };
-        let plan = arguments.plan(recorded)?;
+        let mut plan =
+            arguments.plan(recorded).map_err(|error| elsewhere(error, working_directory))?;
+        // One that was started again has another process than the one that was named.
+        match (&mut plan.target, pid) {
+            (_, None) => {}
+            (Target::Running { pid: named, .. }, given) => *named = given,
+            (Target::Reference(_) | Target::Spawn(_), Some(_)) => {
+                return Err(Error::BadInput(
+                    "--pid: this soak starts its target by itself, and knows its process"
+                        .to_owned(),
+                ));
+            }
+        }
         commands::soak::resume(plan, RunFolder::open(folder), output)
     }
 
@@ -81,6 +102,22 @@ impl SoakArgs {
     }
 }
 
+/// Why a recorded command line cannot be carried out, with the folder that its paths are meant from,
+/// where that is another one.
+fn elsewhere(error: Error, begun_in: Option<String>) -> Error {
+    let here = std::env::current_dir().ok().map(|folder| folder.display().to_string());
+    let Some(folder) = begun_in.filter(|folder| here.as_ref() != Some(folder)) else { return error };
+    let more = format!(
+        "the soak was begun in {folder}, and its paths are meant from there: go on with it from that \
+         folder"
+    );
+    match error {
+        Error::BadInput(why) => Error::BadInput(format!("{why}\n{more}")),
+        Error::Diagnosed(shown) => Error::Diagnosed(format!("{}\n\n{more}\n", shown.trim_end())),
+        other => other,
+    }
+}
+
 /// What a run that goes on does was said when it began.
 fn refuse_others(command_line: &[String]) -> Result<(), Error> {
     let mut words = command_line.iter().skip(2);
@@ -89,7 +126,7 @@ fn refuse_others(command_line: &[String]) -> Result<(), Error> {
         let Some((_, values)) = WITH_RESUME.iter().find(|(known, _)| *known == name) else {
             return Err(Error::BadInput(format!(
                 "{word} does not go with --resume: the run goes on with the options that it was begun \
-                 with; only --format, --dialect and --quiet may be given besides"
+                 with; only --pid, --format, --dialect and --quiet may be given besides"
             )));
         };
         if *values > 0 && !word.contains('=') {

@@ -21,7 +21,7 @@ pub(super) struct TargetOptions {
     #[arg(short, long, value_name = "URL", conflicts_with = "spawn", value_parser = url)]
     target: Option<Url>,
     /// Its process, for CPU and memory [default: found by its port, where that may be seen]
-    #[arg(long, value_name = "PID", requires = "target")]
+    #[arg(long, value_name = "PID")]
     pid: Option<u32>,
     /// From one look at CPU, memory, files and sockets to the next, from 100ms to 1s
     #[arg(long, value_name = "TIME", value_parser = observe_every, default_value = "1s")]
@@ -56,6 +56,11 @@ impl TargetOptions {
         self.target.is_some() || self.spawn.is_some()
     }
 
+    /// The process of a running target that was named.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     /// From one look at resources to the next.
     pub(super) fn observe_every(&self) -> Duration {
         self.observe_every
@@ -82,6 +87,13 @@ impl TargetOptions {
 
     /// What is loaded.
     pub(super) fn target(&self, scenario: &Scenario) -> Result<Target, Error> {
+        if self.pid.is_some() && self.target.is_none() {
+            return Err(Error::BadInput(
+                "--pid names the process of a service that runs already: say where it answers, with \
+                 --target URL"
+                    .to_owned(),
+            ));
+        }
         if let Some(url) = &self.target {
             return Ok(Target::Running { url: url.clone(), pid: self.pid });
         }

@@ -20,12 +20,20 @@ pub fn soak(plan: Plan, output: Output) -> Result<Exit, Error> {
     report::finish(&folder, &output)
 }
 
-/// The command line of the run in `folder`, where that can go on.
+/// How a run was begun.
+pub struct Begun {
+    /// By which command line.
+    pub command_line: Vec<String>,
+    /// In which folder; `None` where the record does not say it.
+    pub working_directory: Option<String>,
+}
+
+/// How the run in `folder` was begun, where that can go on.
 ///
 /// # Errors
 ///
 /// Why it cannot: it ended whole, was no soak, or its record does not hold what is needed.
-pub fn command_line(folder: &Path) -> Result<Vec<String>, Error> {
+pub fn begun(folder: &Path) -> Result<Begun, Error> {
     let run = journal::read(folder)?;
     let plan = &run.start.plan;
     if plan.purpose != Purpose::Soak {
@@ -51,7 +59,8 @@ pub fn command_line(folder: &Path) -> Result<Vec<String>, Error> {
         let why = "an earlier gander made it, which did not record what is done: begin anew";
         return Err(cannot(folder, why));
     }
-    Ok(plan.command_line.clone())
+    let working_directory = run.start.working_directory.clone();
+    Ok(Begun { command_line: plan.command_line.clone(), working_directory })
 }
 
 fn cannot(folder: &Path, why: &str) -> Error {

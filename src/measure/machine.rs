@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::resource::Limits;
 
+/// What is said of a program that had to be ended.
+pub const DID_NOT_END: &str = "it did not end within 10 s";
+
 /// Everything that `gander doctor` looks at.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Machine {
@@ -32,12 +35,14 @@ pub struct Machine {
 /// Processors.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Processors {
-    /// How many gander may use.
+    /// How many gander may use, by its affinity and its control group.
     pub usable: usize,
+    /// How many the machine has; `None` where the kernel does not say.
+    pub online: Option<usize>,
     /// What decides on their frequency; `None` where the system does not let it be seen.
     pub governor: Option<String>,
     /// Whether they may run faster than their rated frequency for a while.
-    pub boost: Option<bool>,
+    pub boost: Option<Boost>,
     /// Whether the machine is a guest of another.
     pub is_guest: Option<bool>,
     /// Processors kept busy over the time looked at, gander not counted.
@@ -46,6 +51,25 @@ pub struct Processors {
     pub busiest: Vec<Busy>,
     /// Time that a hypervisor gave to others while the guest wanted it, as a share (0 to 1).
     pub stolen: Option<f64>,
+}
+
+/// A switch of the kernel by which processors may run faster than their rated frequency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Boost {
+    /// Whether they may.
+    pub is_on: bool,
+    /// Which it is.
+    pub switch: BoostSwitch,
+}
+
+/// Where the switch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoostSwitch {
+    /// `cpufreq/boost`: 0 is off.
+    Cpufreq,
+    /// `intel_pstate/no_turbo`: 1 is off.
+    IntelPstate,
 }
 
 /// A process that keeps processors busy.

@@ -21,7 +21,8 @@ pub struct ResourceSample {
     pub at: Offset,
     /// Whose.
     pub who: Observed,
-    /// CPU time since the processes started, in seconds, user and system, all threads.
+    /// CPU time since the processes started, in seconds, user and system, all threads; that of ended
+    /// children included, as soon as their parents have waited for them.
     pub cpu_seconds: Option<f64>,
     /// Resident memory in bytes; pages shared between processes count for each.
     pub rss_bytes: Option<u64>,
@@ -31,7 +32,7 @@ pub struct ResourceSample {
     pub threads: Option<u32>,
     /// Open file descriptors.
     pub open_files: Option<u32>,
-    /// Open file descriptors that are sockets.
+    /// Open sockets; one that several processes share counts once.
     pub sockets: Option<u32>,
     /// How late, at most, a timer on the generator's runtime fired since the look before, in
     /// milliseconds. Of the generator alone; runs of earlier versions do not have it.
@@ -122,6 +123,9 @@ impl TcpSockets {
 pub struct Limits {
     /// Processors: quota over period.
     pub cpus: Option<f64>,
+    /// Processors that the scheduler may place it on; `None` in records of earlier versions.
+    #[serde(default)]
+    pub affinity: Option<u32>,
     /// Memory in bytes.
     pub memory_bytes: Option<u64>,
     /// Threads, of all processes together.

@@ -50,6 +50,17 @@ impl ScrapeRules {
             || self.metrics.iter().any(|pattern| is_like(pattern, &series.name))
     }
 
+    /// The paths that are asked for, on the target or elsewhere, without queries.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let all = self.at.iter().chain(self.json.iter().map(|page| &page.at));
+        all.map(|at| {
+            let path = at.split_once("://").map_or(at.as_str(), |(_, rest)| {
+                rest.find('/').map_or("/", |slash| &rest[slash..])
+            });
+            path.split(['?', '#']).next().unwrap_or(path)
+        })
+    }
+
     /// Whether looks may be so far apart: each costs both sides something, and a run without any has
     /// nothing to show.
     pub fn may_be_every(every: Duration) -> bool {

@@ -35,8 +35,8 @@ impl Groups {
         Groups { root: root.to_owned(), groups: text.lines().filter_map(group).collect() }
     }
 
-    /// The tightest limits of the groups and of those they are in. A limit of open files is none of
-    /// theirs.
+    /// The tightest limits of the groups and of those they are in. Affinity and a limit of open files
+    /// are none of theirs.
     pub fn limits(&self) -> Limits {
         let number = |text: &str| text.trim().parse::<u64>().ok().filter(|n| *n < UNLIMITED);
         let cpus = self.folders("cpu").filter_map(|folder| {
@@ -60,6 +60,7 @@ impl Groups {
             cpus: cpus.reduce(f64::min),
             memory_bytes: least("memory", ["memory.max", "memory.limit_in_bytes"]),
             threads: least("pids", ["pids.max", "pids.max"]),
+            affinity: None,
             open_files: None,
         }
     }

@@ -14,13 +14,15 @@ pub fn environment() -> Environment {
     let name = System::long_os_version().unwrap_or_else(|_| unknown());
     let kernel = System::kernel_version().unwrap_or_else(|_| unknown());
     let cpu = system.as_ref().and_then(|system| Some(system.cpus().first()?.brand().to_owned()));
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
     Environment {
         gander_version: env!("CARGO_PKG_VERSION").to_owned(),
         gander_commit: option_env!("GANDER_COMMIT").map(str::to_owned),
         optimised_build: !cfg!(debug_assertions),
         system: format!("{name}, kernel {kernel}"),
         cpu: cpu.unwrap_or_else(unknown),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cores: system.as_ref().map_or(0, |system| system.cpus().len()).max(usable),
+        usable_cores: Some(usable),
         memory_bytes: system.map_or(0, |system| system.total_memory()),
     }
 }

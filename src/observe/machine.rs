@@ -14,7 +14,8 @@ use procfs::process::{Process, all_processes};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::measure::machine::{
-    Access, Busy, ClockFacts, Files, Machine, Memory, Network, Perf, Processors, Reports,
+    Access, Boost, BoostSwitch, Busy, ClockFacts, Files, Machine, Memory, Network, Perf,
+    Processors, Reports,
 };
 use crate::measure::summary::ms;
 
@@ -66,6 +67,7 @@ fn processors() -> Processors {
     let frequency = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
     let mut processors = Processors {
         usable: std::thread::available_parallelism().map_or(1, usize::from),
+        online: after.as_ref().map(|work| work.cpus),
         governor: value(frequency),
         boost: boost(),
         is_guest: is_guest(),
@@ -135,10 +137,13 @@ impl Work {
     }
 }
 
-fn boost() -> Option<bool> {
-    let boost = number::<u8>("/sys/devices/system/cpu/cpufreq/boost").map(|on| on == 1);
+fn boost() -> Option<Boost> {
+    let of = |switch, is_on| Boost { is_on, switch };
+    let boost = number::<u8>("/sys/devices/system/cpu/cpufreq/boost");
     let no_turbo = || number::<u8>("/sys/devices/system/cpu/intel_pstate/no_turbo");
-    boost.or_else(|| no_turbo().map(|off| off == 0))
+    boost
+        .map(|on| of(BoostSwitch::Cpufreq, on == 1))
+        .or_else(|| no_turbo().map(|off| of(BoostSwitch::IntelPstate, off == 0)))
 }
 
 /// Processors of the x86 kind say it of themselves.

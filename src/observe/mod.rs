@@ -2,6 +2,7 @@
 //! second's beat that writes the journal.
 
 mod cgroup;
+mod cpu;
 pub mod environment;
 pub mod lag;
 pub mod listener;

@@ -228,12 +228,14 @@ impl Beat {
     }
 
     fn beat(&mut self) -> Result<(), Error> {
+        // Before the cut: that the load has ended is not written before all that it did.
+        let told: Vec<Entry> = self.others.try_iter().collect();
         let interval = self.recorder.rotate(self.clock.now());
         self.journal.append(&Entry::Interval(Box::new((&interval).into())))?;
         let now = self.observe()?;
         let before = std::mem::replace(&mut self.last_resources, now);
-        while let Ok(entry) = self.others.try_recv() {
-            self.journal.append(&entry)?;
+        for entry in &told {
+            self.journal.append(entry)?;
         }
         self.journal.sync()?;
         self.recent.push_back(Second::from(&interval));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use procfs::process::{FDTarget, LimitValue, Process};
+use procfs::process::{FDTarget, LimitValue, Process, Status};
 use rustix::time::{ClockId, clock_gettime};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
@@ -12,6 +12,7 @@ use crate::measure::sample::Offset;
 use crate::measure::summary::ms;
 
 use super::cgroup::Groups;
+use super::cpu::{CpuTime, Used};
 use super::lag::TimerLag;
 use super::tcp;
 use super::threads::Threads;
@@ -28,8 +29,7 @@ pub struct Observer {
     with_children: bool,
     /// None where this system shows no processes: then nothing is measured.
     system: Option<System>,
-    /// CPU seconds last seen of every process, the ended ones included: the sum never falls.
-    cpu_seconds: BTreeMap<u32, f64>,
+    cpu_time: CpuTime,
     timer_lag: Option<TimerLag>,
     /// When the last detail was taken.
     detailed: Option<Offset>,
@@ -50,13 +50,12 @@ impl Observer {
     }
 
     fn new(who: Observed, root: u32, with_children: bool) -> Self {
-        let (system, cpu_seconds) = (System::new().ok(), BTreeMap::new());
         Observer {
             who,
             root,
             with_children,
-            system,
-            cpu_seconds,
+            system: System::new().ok(),
+            cpu_time: CpuTime::default(),
             timer_lag: None,
             detailed: None,
             threads: Threads::default(),
@@ -75,9 +74,6 @@ impl Observer {
         let before = thread_cpu();
         let pids = if self.with_children { tree(self.root) } else { BTreeSet::from([self.root]) };
         let seen = self.look_at(&pids);
-        for (pid, process) in &seen {
-            self.cpu_seconds.insert(*pid, process.cpu_seconds);
-        }
         let mut sample = ResourceSample {
             timer_lag_max_ms: self.timer_lag.as_ref().and_then(TimerLag::take).map(ms),
             ..ResourceSample::nothing(at, self.who)
@@ -85,14 +81,23 @@ impl Observer {
         if seen.is_empty() {
             return sample;
         }
-        let counts: Vec<Counts> = seen.keys().filter_map(|pid| Counts::of(*pid)).collect();
-        let files: Option<Vec<&Files>> = counts.iter().map(|c| c.files.as_ref()).collect();
-        sample.cpu_seconds = Some(self.cpu_seconds.values().sum());
-        sample.rss_bytes = Some(seen.values().map(|process| process.rss_bytes).sum());
+        let counts: BTreeMap<u32, Counts> =
+            seen.keys().filter_map(|pid| Some((*pid, Counts::of(*pid)?))).collect();
+        let files: Option<Vec<&Files>> = counts.values().map(|c| c.files.as_ref()).collect();
+        let used = counts.iter().filter_map(|(pid, counts)| Some((*pid, counts.used?)));
+        // What this process alone started is the target's, and so is what it used.
+        let of = |used: Used| match self.with_children {
+            true => used,
+            false => Used { inherited: 0.0, ..used },
+        };
+        let used = used.map(|(pid, used)| (pid, of(used))).collect();
+        sample.cpu_seconds = Some(self.cpu_time.add(&used, is_alive));
+        sample.rss_bytes = Some(seen.values().sum());
         sample.processes = Some(seen.len() as u32);
-        sample.threads = counts.iter().map(|counts| counts.threads).sum();
+        sample.threads = counts.values().map(|counts| counts.threads).sum();
         sample.open_files = files.as_ref().map(|files| files.iter().map(|f| f.open).sum());
-        let sockets: Option<Vec<u64>> =
+        // Processes that were forked share sockets: each counts once.
+        let sockets: Option<BTreeSet<u64>> =
             files.map(|files| files.iter().flat_map(|f| f.sockets.iter().copied()).collect());
         sample.sockets = sockets.as_ref().map(|inodes| inodes.len() as u32);
         if self.detailed.is_none() {
@@ -101,7 +106,7 @@ impl Observer {
         }
         if self.detailed.is_none_or(|last| at.since(last) >= DETAIL_EVERY) {
             self.detailed = Some(at);
-            sample.detail = Some(self.detail(at, &seen, sockets.as_deref()));
+            sample.detail = Some(self.detail(at, &seen, sockets.as_ref()));
         }
         let cost = thread_cpu().saturating_sub(before);
         sample.cost_us = u64::try_from(cost.as_micros()).ok();
@@ -111,8 +116,8 @@ impl Observer {
     fn detail(
         &mut self,
         at: Offset,
-        seen: &BTreeMap<u32, Used>,
-        sockets: Option<&[u64]>,
+        seen: &BTreeMap<u32, u64>,
+        sockets: Option<&BTreeSet<u64>>,
     ) -> Detail {
         let threads = self.threads.look(at, seen.keys().copied());
         Detail {
@@ -126,29 +131,25 @@ impl Observer {
         }
     }
 
-    /// Those of `pids` that are there.
-    fn look_at(&mut self, pids: &BTreeSet<u32>) -> BTreeMap<u32, Used> {
+    /// Those of `pids` that are there, and their resident memory in bytes.
+    fn look_at(&mut self, pids: &BTreeSet<u32>) -> BTreeMap<u32, u64> {
         let Some(system) = &mut self.system else { return BTreeMap::new() };
         let wanted: Vec<Pid> = pids.iter().map(|pid| Pid::from_u32(*pid)).collect();
         system.refresh_processes_specifics(
             ProcessesToUpdate::Some(&wanted),
             true,
-            ProcessRefreshKind::nothing().with_memory().with_cpu().without_tasks(),
+            ProcessRefreshKind::nothing().with_memory().without_tasks(),
         );
-        let used = |process: &sysinfo::Process| Used {
-            cpu_seconds: process.accumulated_cpu_time() as f64 / 1000.0,
-            rss_bytes: process.memory(),
-        };
         pids.iter()
-            .filter_map(|pid| Some((*pid, used(system.process(Pid::from_u32(*pid))?))))
+            .filter_map(|pid| Some((*pid, system.process(Pid::from_u32(*pid))?.memory())))
             .collect()
     }
 }
 
-/// What one process used.
-struct Used {
-    cpu_seconds: f64,
-    rss_bytes: u64,
+/// Whether the process `pid` that began at `started` is still there.
+fn is_alive(pid: u32, started: u64) -> bool {
+    let stat = Process::new(pid as i32).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.starttime == started)
 }
 
 /// `root` and everything below it that can be seen.
@@ -183,21 +184,31 @@ fn pss(pid: u32) -> Option<u64> {
     rollup.memory_map_rollup.0.first()?.extension.map.get("Pss").copied()
 }
 
-/// Those of the control groups, and that of open files; `None` where neither can be read.
+/// Those of the control groups, and those of the process itself; `None` where neither can be read.
 fn limits(pid: u32, groups: Option<&Groups>) -> Option<Limits> {
-    let own = Process::new(pid as i32).and_then(|process| process.limits()).ok();
-    if own.is_none() && groups.is_none() {
+    let process = Process::new(pid as i32).ok();
+    let own = process.as_ref().and_then(|process| process.limits().ok());
+    let affinity = process.as_ref().and_then(|process| allowed(process.status().ok()?));
+    if own.is_none() && affinity.is_none() && groups.is_none() {
         return None;
     }
     let open_files = own.and_then(|limits| match limits.max_open_files.soft_limit {
         LimitValue::Value(most) => Some(most),
         LimitValue::Unlimited => None,
     });
-    Some(Limits { open_files, ..groups.map(Groups::limits).unwrap_or_default() })
+    Some(Limits { open_files, affinity, ..groups.map(Groups::limits).unwrap_or_default() })
+}
+
+/// Processors that a process may run on, by its affinity.
+fn allowed(status: Status) -> Option<u32> {
+    let words = status.cpus_allowed?;
+    Some(words.iter().map(|word| word.count_ones()).sum())
 }
 
 /// What only the system's process files tell.
 struct Counts {
+    /// CPU time.
+    used: Option<Used>,
     threads: Option<u32>,
     /// None of another user's process.
     files: Option<Files>,
@@ -213,7 +224,15 @@ struct Files {
 impl Counts {
     fn of(pid: u32) -> Option<Counts> {
         let process = Process::new(pid as i32).ok()?;
-        let threads = process.stat().ok().and_then(|stat| u32::try_from(stat.num_threads).ok());
+        let stat = process.stat().ok();
+        let threads = stat.as_ref().and_then(|stat| u32::try_from(stat.num_threads).ok());
+        let ticks = procfs::ticks_per_second() as f64;
+        let used = stat.as_ref().map(|stat| Used {
+            started: stat.starttime,
+            parent: stat.ppid.cast_unsigned(),
+            own: (stat.utime + stat.stime) as f64 / ticks,
+            inherited: stat.cutime.saturating_add(stat.cstime).max(0) as f64 / ticks,
+        });
         let files = process.fd().ok().map(|files| {
             let (mut open, mut sockets) = (0, Vec::new());
             for file in files.flatten() {
@@ -224,6 +243,6 @@ impl Counts {
             }
             Files { open, sockets }
         });
-        Some(Counts { threads, files })
+        Some(Counts { used, threads, files })
     }
 }

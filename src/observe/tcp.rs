@@ -1,6 +1,6 @@
 //! TCP sockets of processes by state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use procfs::net::TcpState;
 use procfs::process::Process;
@@ -9,7 +9,7 @@ use crate::measure::resource::TcpSockets;
 
 /// The states of `held` (inodes of sockets), in the tables of the network that `pid` sees. A socket
 /// that is in no table is none of TCP's. `None` where the tables may not be read.
-pub fn states(pid: u32, held: &[u64]) -> Option<TcpSockets> {
+pub fn states(pid: u32, held: &BTreeSet<u64>) -> Option<TcpSockets> {
     let process = Process::new(pid as i32).ok()?;
     // A machine without IPv6 has no second table.
     let entries = process.tcp().ok()?.into_iter().chain(process.tcp6().into_iter().flatten());

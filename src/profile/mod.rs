@@ -20,6 +20,9 @@ use crate::measure::summary::MeasuredWindow;
 
 pub use folded::Folded;
 
+/// Where Go's services show their profile, and the reference services.
+pub const USUAL_PLACE: &str = "/debug/pprof/profile";
+
 /// What takes the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -69,7 +69,7 @@ pub enum NotPprof {
     Gzip(String),
     /// No protocol buffer of this kind.
     #[error(
-        "it is no profile in the form that pprof opens ({0}): is this really the address of a profile?"
+        "it is no profile in the form that pprof opens ({0}); perhaps this is not the address of a profile"
     )]
     Form(String),
     /// More than anybody's profile.

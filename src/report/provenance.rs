@@ -10,7 +10,7 @@ pub fn machine(environment: &Environment) -> Text {
     Text::from(format!(
         "{}, {}, {} of memory",
         environment.cpu,
-        format::counted(environment.cores as u64, "core", "cores"),
+        environment.cores_in_words(),
         format::bytes(environment.memory_bytes),
     ))
 }

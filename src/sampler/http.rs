@@ -9,14 +9,11 @@ use url::Url;
 
 use crate::measure::resource::Observed;
 use crate::profile::pprof::{Meta, decode};
-use crate::profile::{Folded, Missing, Profiles, SamplerKind};
+use crate::profile::{Folded, Missing, Profiles, SamplerKind, USUAL_PLACE};
 
 use super::growing::{Growing, Slice, not_begun, too_short};
 use super::in_process::other_rate;
 use super::span::Span;
-
-/// Where Go's services have it, and the reference services.
-pub const USUAL_PLACE: &str = "/debug/pprof/profile";
 
 /// Lengths of the first slices in seconds; the last is that of all others. Short ones first: a short
 /// run is to have something.

@@ -20,10 +20,9 @@ use crate::measure::recorder::Recorder;
 use crate::measure::resource::Observed;
 use crate::observe::resources::tree;
 use crate::plan::{ProfileOptions, TargetRecord};
-use crate::profile::{Missing, Profiles, SamplerKind};
+use crate::profile::{Missing, Profiles, SamplerKind, USUAL_PLACE};
 
 use http::Endpoint;
-pub use http::USUAL_PLACE;
 pub use in_process::make_ready;
 use span::Span;
 
@@ -40,6 +39,8 @@ pub struct Session {
 #[derive(Debug)]
 enum Sampler {
     Http(Endpoint),
+    /// What answers at the usual place, which nobody named: perf on this process where it is no profile.
+    HttpOrPerf(Endpoint, Option<u32>),
     PySpy(u32),
     Perf(u32),
 }
@@ -63,6 +64,19 @@ impl Session {
             Ok(Some(sampler)) => {
                 session.work(Observed::Target, move || match sampler {
                     Sampler::Http(endpoint) => endpoint.sample(&span, frequency),
+                    Sampler::HttpOrPerf(endpoint, pid) => {
+                        match (endpoint.sample(&span, frequency), pid) {
+                            (profiles, Some(pid)) if profiles.taken.is_empty() => {
+                                let by_perf = perf::sample(&span, pid, frequency);
+                                if by_perf.taken.is_empty() {
+                                    both(profiles, by_perf)
+                                } else {
+                                    by_perf
+                                }
+                            }
+                            (profiles, _) => profiles,
+                        }
+                    }
                     Sampler::PySpy(pid) => py_spy::sample(&span, pid, frequency),
                     Sampler::Perf(pid) => perf::sample(&span, pid, frequency),
                 });
@@ -123,6 +137,12 @@ impl Drop for Session {
     }
 }
 
+/// What two samplers could not do.
+fn both(mut one: Profiles, other: Profiles) -> Profiles {
+    one.missing.extend(other.missing);
+    one
+}
+
 /// What looks into `target`: the sampler that was named, else the one for what the target is. `None`
 /// where only gander itself is to be sampled.
 fn choose(
@@ -151,7 +171,7 @@ fn choose(
             }
             let endpoint = endpoint()?;
             return Ok(Some(match endpoint.answers() {
-                true => Sampler::Http(endpoint),
+                true => Sampler::HttpOrPerf(endpoint, target.pid),
                 false => Sampler::Perf(process(None)?),
             }));
         }

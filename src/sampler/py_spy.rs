@@ -29,7 +29,8 @@ const WRITES_WITHIN: Duration = Duration::from_secs(10);
 pub fn sample(span: &Span, root: u32, frequency: u32) -> Profiles {
     let mut profiles = Profiles::default();
     let Some(py_spy) = program("py-spy") else {
-        let mend = "pip install py-spy".to_owned();
+        let mend =
+            "pip install py-spy   # or --sampler perf, which sees the interpreter alone".to_owned();
         profiles.missing.push(missing("py-spy is not installed".to_owned(), Some(mend)));
         return profiles;
     };

@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod bootstrap;
+pub mod line;
 pub mod normal;
 pub mod order;
 pub mod proportion;

@@ -35,7 +35,8 @@ pub enum Entry {
     Resumed(Resumed),
     /// The target some time after the load.
     Settled(Settled),
-    /// The last line of a run that was not killed, unless it was resumed.
+    /// The load has ended, and was not killed. What the target did after it, and what it says of itself
+    /// then, may follow.
     End(End),
 }
 
@@ -50,6 +51,10 @@ pub struct Start {
     pub plan: PlanRecord,
     /// Where, and by which gander.
     pub environment: Environment,
+    /// The folder from which the paths of its command line are meant; `None` in records of earlier
+    /// versions, and where the system does not say it.
+    #[serde(default)]
+    pub working_directory: Option<String>,
 }
 
 /// Where a run was made, and by which gander.
@@ -65,10 +70,28 @@ pub struct Environment {
     pub system: String,
     /// Processor model.
     pub cpu: String,
-    /// Processors that gander may use.
+    /// Processors of the machine; in records of earlier versions, those that gander might use.
     pub cores: usize,
+    /// Processors that gander may use: its affinity and its control group may leave it fewer. `None` in
+    /// records of earlier versions.
+    #[serde(default)]
+    pub usable_cores: Option<usize>,
     /// Memory of the machine in bytes.
     pub memory_bytes: u64,
+}
+
+impl Environment {
+    /// `8 cores`, or `8 cores (gander may use 2)`.
+    pub fn cores_in_words(&self) -> String {
+        let cores = match self.cores {
+            1 => "1 core".to_owned(),
+            cores => format!("{cores} cores"),
+        };
+        match self.usable_cores.filter(|usable| *usable < self.cores) {
+            Some(usable) => format!("{cores} (gander may use {usable})"),
+            None => cores,
+        }
+    }
 }
 
 /// Something a reader should know.

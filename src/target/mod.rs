@@ -17,6 +17,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mock_server::cli::{SETTINGS, settings_variable};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use url::Url;
 
 use crate::error::{Error, Exit};
@@ -67,6 +69,12 @@ impl Launched {
     /// Starts the target if it is ours to start, and waits until it is ready.
     pub fn start(target: &Target, is_interrupted: &dyn Fn() -> bool) -> Result<Launched, Error> {
         match target {
+            Target::Running { pid: Some(pid), .. } if !is_there(*pid) => {
+                Err(Error::BadInput(format!(
+                    "--pid {pid}: there is no such process; name the one that the service runs in now, \
+                     or leave --pid out to have it found by its port"
+                )))
+            }
             Target::Running { url, pid } => Ok(Launched {
                 url: url.clone(),
                 behind: None,
@@ -87,7 +95,7 @@ impl Launched {
         drop(self.process);
     }
 
-    /// Calls `on_end` with what the target said last, should one that gander started end.
+    /// Calls `on_end` with what the target said last, on one line, should one that gander started end.
     pub fn watch(&self, on_end: impl FnOnce(String) + Send + 'static) -> Watch {
         let over = Arc::new(AtomicBool::new(false));
         let (process, is_over) = (self.process.clone(), Arc::clone(&over));
@@ -95,7 +103,7 @@ impl Launched {
             std::thread::spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     if let Some(said) = process.ended() {
-                        return on_end(said);
+                        return on_end(on_one_line(&said));
                     }
                     std::thread::sleep(POLL);
                 }
@@ -103,6 +111,22 @@ impl Launched {
         });
         Watch { over, thread }
     }
+}
+
+/// What an error message shows on several lines, for a report, in which it stands in a sentence.
+fn on_one_line(said: &str) -> String {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let heading = lines.next().unwrap_or_default();
+    let rest: Vec<&str> = lines.collect();
+    // The heading begins with what joins it to what stands before.
+    [heading, &rest.join(" / ")].join(" ").trim_end().to_owned()
+}
+
+/// Whether there is a process of this number.
+fn is_there(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // One that may not be signalled is there.
+    pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
 }
 
 /// The process that listens at `url`, where it is on this machine.
@@ -348,5 +372,17 @@ fn keep_lines(
         }
         // Nobody listens any more once the target is ready.
         let _ = sender.send(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_target_said_last_stands_on_one_line() {
+        let said = "; it said:\n  Traceback\n\n    error: sh ended with exit status: 3";
+        assert_eq!(on_one_line(said), "; it said: Traceback / error: sh ended with exit status: 3");
+        assert_eq!(on_one_line(""), "");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use gander::analysis::machine::{State, judge};
+use gander::analysis::machine::{Finding, State, judge};
 use gander::measure::machine::{
-    Access, Busy, ClockFacts, Files, Lateness, Machine, Memory, Network, Perf, Processors, Reports,
+    Access, Boost, BoostSwitch, Busy, ClockFacts, DID_NOT_END, Files, Lateness, Machine, Memory,
+    Network, Perf, Processors, Reports,
 };
 use gander::measure::resource::Limits;
 use gander::report::{doctor, terminal};
@@ -16,8 +17,9 @@ fn good() -> Machine {
     Machine {
         processors: Processors {
             usable: 8,
+            online: Some(8),
             governor: Some("performance".to_owned()),
-            boost: Some(false),
+            boost: Some(Boost { is_on: false, switch: BoostSwitch::Cpufreq }),
             is_guest: Some(false),
             busy: Some(0.1),
             busiest: Vec::new(),
@@ -66,8 +68,9 @@ fn poor() -> Machine {
     Machine {
         processors: Processors {
             usable: 1,
+            online: Some(4),
             governor: Some("powersave".to_owned()),
-            boost: Some(true),
+            boost: Some(Boost { is_on: true, switch: BoostSwitch::Cpufreq }),
             is_guest: Some(true),
             busy: Some(0.8),
             busiest: vec![Busy { name: "cc1plus".to_owned(), pid: 41, processors: 0.75 }],
@@ -78,7 +81,7 @@ fn poor() -> Machine {
             cpus: Some(0.5),
             memory_bytes: Some(384 << 20),
             threads: Some(32),
-            open_files: None,
+            ..Limits::default()
         }),
         files: Some(Files { soft: Some(256), hard: Some(1_024) }),
         network: Network {
@@ -198,6 +201,73 @@ fn who_may_look_into_processes_follows_from_privileges_and_yama() {
         let found = state(&machine, "ptrace");
         assert_eq!(found, expected, "root {is_root}, capability {may_trace:?}, {scope:?}");
     }
+}
+
+/// What was found of one thing.
+fn finding(machine: &Machine, check: &str) -> Finding {
+    judge(machine).into_iter().find(|finding| finding.check == check).unwrap()
+}
+
+#[test]
+fn where_yama_asks_for_an_ancestor_py_spy_sees_no_process_at_all() {
+    for (is_root, scope) in [(false, 1), (false, 2), (true, 1), (true, 2)] {
+        let mut machine = good();
+        machine.access.is_root = is_root;
+        machine.access.ptrace_scope = Some(scope);
+        let found = finding(&machine, "ptrace");
+        assert_eq!(found.means, "py-spy cannot look into any process", "{is_root}, {scope}");
+        assert!(found.mend.is_some());
+    }
+}
+
+#[test]
+fn a_limit_of_processors_is_seen_although_gander_is_held_to_it() {
+    let mut machine = good();
+    // What gander may use is what the limit leaves.
+    machine.processors.usable = 2;
+    machine.groups = Some(Limits { cpus: Some(2.0), ..Limits::default() });
+    let found = finding(&machine, "Control group");
+    assert_eq!(found.state, State::Limits);
+    assert!(found.means.contains("stopped") && found.mend.unwrap().contains("--cpus 0"));
+    machine.groups = Some(Limits { cpus: Some(8.0), ..Limits::default() });
+    assert_eq!(state(&machine, "Control group"), State::Good);
+    // Other limits do other things.
+    machine.groups = Some(Limits { memory_bytes: Some(64 << 20), ..Limits::default() });
+    let found = finding(&machine, "Control group");
+    assert!(found.means.contains("killed") && !found.means.contains("stopped"), "{found:?}");
+    machine.groups = Some(Limits { threads: Some(16), ..Limits::default() });
+    let found = finding(&machine, "Control group");
+    assert!(found.means.contains("started") && !found.means.contains("stopped"), "{found:?}");
+}
+
+#[test]
+fn each_switch_is_mended_where_it_is() {
+    let mend = |switch| {
+        let mut machine = good();
+        machine.processors.boost = Some(Boost { is_on: true, switch });
+        finding(&machine, "Frequency").mend.unwrap()
+    };
+    let sys = "/sys/devices/system/cpu";
+    assert_eq!(mend(BoostSwitch::Cpufreq), format!("echo 0 | sudo tee {sys}/cpufreq/boost"));
+    let no_turbo = format!("echo 1 | sudo tee {sys}/intel_pstate/no_turbo");
+    assert_eq!(mend(BoostSwitch::IntelPstate), no_turbo);
+}
+
+#[test]
+fn perf_is_let_in_by_the_setting_only_where_that_keeps_it_out() {
+    let relaxes = |is_root, paranoid, why: &str| {
+        let mut machine = good();
+        machine.access.is_root = is_root;
+        machine.perf.paranoid = paranoid;
+        machine.perf.record = Some(Err(why.to_owned()));
+        finding(&machine, "perf").mend.unwrap().contains("perf_event_paranoid=1")
+    };
+    let refused = "Access to performance monitoring and observability operations is limited.";
+    assert!(relaxes(false, Some(4), refused));
+    assert!(!relaxes(false, Some(1), refused), "it is that already");
+    assert!(!relaxes(false, None, refused), "it is not known");
+    assert!(!relaxes(true, Some(4), refused), "it does not keep root out: a container does");
+    assert!(!relaxes(false, Some(4), DID_NOT_END));
 }
 
 #[test]

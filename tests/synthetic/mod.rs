@@ -365,8 +365,10 @@ impl Scene {
                 system: "Linux 6.8.0".to_owned(),
                 cpu: "AMD EPYC 7763".to_owned(),
                 cores: 2,
+                usable_cores: None,
                 memory_bytes: 8 << 30,
             },
+            working_directory: None,
         }
     }
 }

@@ -145,7 +145,7 @@ impl Found {
     }
 
     fn machine(&mut self, was: &Environment, is: &Environment) {
-        let machine = |it: &Environment| format!("{}, {} cores", it.cpu, it.cores);
+        let machine = |it: &Environment| format!("{}, {}", it.cpu, it.cores_in_words());
         self.note(Weight::Machine, "machine", machine(was), machine(is));
         let gib =
             |it: &Environment| format!("{:.1} GiB", it.memory_bytes as f64 / f64::from(1 << 30));

@@ -1,6 +1,6 @@
 //! What may look into processes: samplers, counters, other processes' figures.
 
-use crate::measure::machine::{Access, Perf};
+use crate::measure::machine::{Access, DID_NOT_END, Perf};
 
 use super::{Finding, State};
 
@@ -9,7 +9,7 @@ use super::{Finding, State};
 const PARANOID_KERNEL: i32 = 1;
 const PARANOID_USER: i32 = 2;
 
-pub(super) fn perf(perf: &Perf) -> Finding {
+pub(super) fn perf(perf: &Perf, access: &Access) -> Finding {
     let check = "perf";
     let Some(version) = &perf.version else {
         return Finding::new(
@@ -25,21 +25,22 @@ pub(super) fn perf(perf: &Perf) -> Finding {
         None => "perf_event_paranoid unknown".to_owned(),
     };
     let found = format!("{version}, {paranoid}");
-    let relax = "sudo sysctl -w kernel.perf_event_paranoid=1";
     match &perf.record {
         None => Finding::unknown(check, "whether native targets can be profiled was not tried"),
-        Some(Err(why)) => Finding::limits(
-            check,
-            format!("{found}; a record of gander itself failed: {why}"),
-            "native targets cannot be profiled",
-        )
-        .mended_by(relax),
+        Some(Err(why)) => Finding {
+            mend: Some(mend_of_record(perf, access, why).to_owned()),
+            ..Finding::limits(
+                check,
+                format!("{found}; a record of gander itself failed: {why}"),
+                "native targets cannot be profiled",
+            )
+        },
+        // It is let in, and sees nothing: that no setting mends.
         Some(Ok(0)) => Finding::limits(
             check,
             format!("{found}; a record of gander itself holds no sample"),
-            "profiles of native targets would be empty",
-        )
-        .mended_by(relax),
+            "profiles of native targets would be empty; the machine was too busy, or its kernel has no clock for perf",
+        ),
         Some(Ok(samples)) => Finding::good(
             check,
             format!("{found}; {samples} samples of gander itself"),
@@ -50,6 +51,18 @@ pub(super) fn perf(perf: &Perf) -> Finding {
                 Some(PARANOID_KERNEL) | Some(_) | None => "native targets can be profiled",
             },
         ),
+    }
+}
+
+/// What lets perf in. Where the kernel's own setting does not keep it out, a container's filter of system
+/// calls does, or perf is not that of this kernel.
+fn mend_of_record(perf: &Perf, access: &Access, why: &str) -> &'static str {
+    let is_kept_out = perf.paranoid.is_some_and(|level| level > PARANOID_KERNEL);
+    match is_kept_out && !access.is_root && why != DID_NOT_END {
+        true => {
+            "sudo sysctl -w kernel.perf_event_paranoid=1   # in a container also: --cap-add=PERFMON"
+        }
+        false => "perf record -e cpu-clock sleep 1   # says why; in a container: --cap-add=PERFMON",
     }
 }
 
@@ -88,7 +101,16 @@ pub(super) fn ptrace(access: &Access) -> Finding {
     };
     let found = format!("{who}, {scope}");
     let relax = "sudo sysctl -w kernel.yama.ptrace_scope=0";
+    let nobody = "py-spy cannot look into any process";
     match access.ptrace_scope {
+        // Yama asks for the capability, and root is not enough. py-spy is started beside the target, and
+        // is none of its ancestors.
+        Some(1 | 2) if !may => {
+            Finding::limits(check, found, nobody).mended_by(relax)
+        }
+        Some(1 | 2) if access.may_trace == Some(false) => {
+            Finding::limits(check, found, nobody).mended_by("docker run --cap-add SYS_PTRACE …")
+        }
         _ if access.may_trace == Some(false) && access.is_root => Finding::limits(
             check,
             found,
@@ -99,13 +121,7 @@ pub(super) fn ptrace(access: &Access) -> Finding {
             .mended_by("echo kernel.yama.ptrace_scope=0 | sudo tee /etc/sysctl.d/10-ptrace.conf   # and restart"),
         _ if may => Finding::good(check, found, "py-spy can look into every process"),
         None | Some(0) => Finding::good(check, found, "py-spy can look into processes of the same user"),
-        Some(1) => Finding::limits(
-            check,
-            found,
-            "py-spy can look into what gander itself started (--spawn), and into nothing else",
-        )
-        .mended_by(relax),
-        Some(_) => Finding::limits(check, found, "py-spy cannot look into any process").mended_by(relax),
+        Some(_) => Finding::limits(check, found, nobody).mended_by(relax),
     }
 }
 
@@ -116,7 +132,7 @@ pub(super) fn py_spy(access: &Access) -> Finding {
             "py-spy",
             State::Missing,
             "not installed",
-            "Python targets can be profiled by perf alone, which sees the interpreter and not the program",
+            "Python targets are profiled only where --sampler perf is given, which sees the interpreter and not the program",
         )
         .mended_by("pipx install py-spy   # or: pip install py-spy"),
     }

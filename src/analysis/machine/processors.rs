@@ -1,6 +1,6 @@
 //! Processors: how many there are, who else uses them, and how steady they are.
 
-use crate::measure::machine::Machine;
+use crate::measure::machine::{BoostSwitch, Machine};
 
 use super::Finding;
 
@@ -57,22 +57,28 @@ pub(super) fn busy(machine: &Machine) -> Finding {
 pub(super) fn frequency(machine: &Machine) -> Finding {
     let check = "Frequency";
     let mend = "sudo cpupower frequency-set --governor performance";
-    let boost = match machine.processors.boost {
+    let boost = match machine.processors.boost.map(|boost| boost.is_on) {
         Some(true) => ", boost on",
         Some(false) => ", boost off",
         None => "",
     };
+    let boosting = machine.processors.boost.filter(|boost| boost.is_on);
     let steady = "the same work takes the same time, early and late in a run";
     match (machine.processors.governor.as_deref(), machine.processors.is_guest) {
-        (Some("performance"), _) if machine.processors.boost != Some(true) => {
-            Finding::good(check, format!("governor performance{boost}"), steady)
-        }
-        (Some("performance"), _) => Finding::limits(
-            check,
-            "governor performance, boost on",
-            "runs right after a rest are faster: warm up, and alternate before and after",
-        )
-        .mended_by("echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"),
+        (Some("performance"), _) => match boosting {
+            None => Finding::good(check, format!("governor performance{boost}"), steady),
+            Some(boost) => Finding::limits(
+                check,
+                "governor performance, boost on",
+                "runs right after a rest are faster: warm up, and alternate before and after",
+            )
+            .mended_by(match boost.switch {
+                BoostSwitch::Cpufreq => "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost",
+                BoostSwitch::IntelPstate => {
+                    "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo"
+                }
+            }),
+        },
         (Some(governor), _) => Finding::limits(
             check,
             format!("governor {governor}{boost}"),

@@ -130,7 +130,7 @@ pub(super) fn requests(
     whole: (f64, f64),
 ) -> Vec<Compared> {
     let of = |selector: &Selector| -> Vec<&Track<'_>> {
-        tracks.iter().filter(|t| selector.takes(t.series, "") && t.is_of_load()).collect()
+        tracks.iter().filter(|t| selector.takes(t.series, "") && t.is_of_load).collect()
     };
     let is_shown = |selector: &Selector| !of(selector).is_empty();
     let mut found: Vec<(Selector, bool)> = rules
@@ -161,7 +161,7 @@ pub(super) fn errors(run: &Run, tracks: &[Track<'_>], whole: (f64, f64)) -> Opti
         Some(status.starts_with(['4', '5']))
     };
     let name = "http_requests_total";
-    let of = tracks.iter().filter(|track| track.series.name == name && track.is_of_load());
+    let of = tracks.iter().filter(|track| track.series.name == name && track.is_of_load);
     let known: Vec<(&Track<'_>, bool)> =
         of.map(|track| Some((track, status(track)?))).collect::<Option<_>>()?;
     if known.is_empty() {
@@ -249,7 +249,7 @@ impl Look<'_> {
         let mean_at = |at: f64| means.points.iter().find(|(other, _)| *other == at);
         let total = |(at, count): &(f64, f64)| Some((*at, count * mean_at(*at)?.1));
         let points = times.points.iter().filter_map(total).collect();
-        Track { series: times.series, points, from_start: times.from_start }.increase(self.within)
+        Track { points, ..*times }.increase(self.within)
     }
 
     /// All times of which the server shows a sum and a count; `same` are those that gander measures too.
@@ -271,7 +271,7 @@ impl Look<'_> {
 
     fn of(&self, selector: &Selector, ending: &str) -> impl Iterator<Item = &Track<'_>> {
         let takes = move |track: &&Track<'_>| selector.takes(track.series, ending);
-        self.tracks.iter().filter(takes).filter(|track| track.is_of_load())
+        self.tracks.iter().filter(takes).filter(|track| track.is_of_load)
     }
 }
 

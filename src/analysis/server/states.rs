@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn track<'a>(series: &'a Series, points: &[(f64, f64)]) -> Track<'a> {
-        Track { series, points: points.to_vec(), from_start: true }
+        Track { series, points: points.to_vec(), from_start: true, is_of_load: true }
     }
 
     #[test]

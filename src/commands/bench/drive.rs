@@ -44,6 +44,8 @@ pub struct Record {
 /// Who watches a run.
 struct Watchers {
     monitor: Monitor,
+    /// What is to be written besides.
+    entries: Sender<Entry>,
     scraper: Option<Scraper>,
     progress: Option<Progress>,
     sampling: Option<sampler::Session>,
@@ -98,6 +100,14 @@ pub fn drive(
         Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt, earlier });
     let outcome = runtime.block_on(engine::run(context, interrupts));
     let at = clock.now();
+    let Ending { stop, reason } =
+        outcome.unwrap_or_else(|error| Ending::because(Stop::Failed, error.to_string()));
+    let part = recorded.window();
+    let window = MeasuredWindow { start: part.start().min(at), end: part.end().min(at) };
+    let clock_shift_seconds = (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN)
+        - clock.now().since(began).as_secs_f64();
+    // Before the target settles: whoever is killed then has a whole run, without that look.
+    watchers.tell(Entry::End(End { stop, reason, at, window, clock_shift_seconds }));
     if !settle.is_zero() && !signals::is_interrupted() {
         runtime.block_on(async { tokio::time::sleep(settle).await });
     }
@@ -111,13 +121,6 @@ pub fn drive(
         let service = is_reference.then(|| sockets(&launched.url).ok()).flatten();
         file.append(&Entry::Settled(Settled { load_ended: at, at: settled, service }))?;
     }
-    let Ending { stop, reason } =
-        outcome.unwrap_or_else(|error| Ending::because(Stop::Failed, error.to_string()));
-    let part = recorded.window();
-    let window = MeasuredWindow { start: part.start().min(at), end: part.end().min(at) };
-    let clock_shift_seconds = (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN)
-        - clock.now().since(began).as_secs_f64();
-    file.append(&Entry::End(End { stop, reason, at, window, clock_shift_seconds }))?;
     file.sync()?;
     // Last, for some samplers take their time: the run is whole by now.
     Ok(sampling.map(sampler::Session::finish))
@@ -146,12 +149,18 @@ impl Watchers {
         let (entries, told) = std::sync::mpsc::channel();
         let taken = Arc::clone(recorder);
         let monitor = Monitor::start(taken, clock, journal, observers, every, told, on_failure);
-        let scraper = scraper(plan, own, clock, entries);
+        let scraper = scraper(plan, own, clock, entries.clone());
         let sampling = plan.profile.as_ref().map(|options| {
             let recorder = Arc::clone(recorder);
             sampler::Session::start(options, &launched.record, &launched.url, clock, recorder)
         });
-        Watchers { monitor, scraper, progress: None, sampling }
+        Watchers { monitor, entries, scraper, progress: None, sampling }
+    }
+
+    /// Has `entry` written with the next second.
+    fn tell(&self, entry: Entry) {
+        // The monitor listens, or the run has failed.
+        let _ = self.entries.send(entry);
     }
 
     /// Hands the journal back, and the samplers, which may still be at work.

@@ -170,6 +170,7 @@ fn open_folder(
         started_at: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         plan: plan.record(launched.record.clone()),
         environment: environment(),
+        working_directory: std::env::current_dir().ok().map(|it| it.display().to_string()),
     })))?;
     journal.sync()?;
     Ok((folder, journal))

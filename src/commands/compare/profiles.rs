@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::analysis::profile::{ProfileFindings, Profiled};
 use crate::error::Error;
-use crate::profile::{Folded, Profiles};
+use crate::measure::resource::Observed;
+use crate::profile::{Folded, Missing, Profiles};
 use crate::report::profile::diff::Half;
 use crate::store::profiles;
 use crate::store::run::Run;
@@ -32,7 +33,8 @@ impl Profile {
     /// Where there is none, or it cannot be told a request.
     pub fn half(&self) -> Result<Half<'_>, Error> {
         let profiled: &Profiled = self.findings.target_cpu().ok_or_else(|| {
-            let missing = self.findings.missing.first();
+            let of_target = |missing: &&Missing| missing.who == Observed::Target;
+            let missing = self.findings.missing.iter().find(of_target);
             let why = missing.map_or(String::new(), |missing| format!(" ({})", missing.why));
             Error::BadInput(format!(
                 "{} has no profile of the target's CPU time{why}: make the run with --profile",

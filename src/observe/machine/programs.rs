@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
+use crate::measure::machine::DID_NOT_END;
+
 /// A program that has not ended by then is ended, and counts as one that does not work.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks whether it has.
@@ -80,7 +82,7 @@ fn run(mut command: Command) -> std::io::Result<(bool, String)> {
             None if Instant::now() >= deadline => {
                 child.kill()?;
                 child.wait()?;
-                return Err(std::io::Error::other("it did not end within 10 s"));
+                return Err(std::io::Error::other(DID_NOT_END));
             }
             None => sleep(POLL),
         }

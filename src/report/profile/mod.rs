@@ -143,6 +143,9 @@ fn bound(waiting: &Waiting, note: Note) -> Vec<(String, Text)> {
         Bound::Unclear => {
             "not clear: about one processor was used, and whether by one thread was not measured"
         }
+        Bound::Contradicted => {
+            "not judged: its profile has more samples than its measured CPU time has room for"
+        }
     };
     let seconds = |seconds: f64| format!("{} s", format::amount(seconds));
     let used = &waiting.processors;

@@ -55,6 +55,7 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
         context::configuration(&source),
         overview::verdicts(&source),
         alerts::alerts(&source),
+        leak::of_soak(&source, &mut notes),
         rows::rows(&source, &mut notes),
         latency::endpoints(&source, &mut notes),
         latency::adjusted(&source, &mut notes),
@@ -73,9 +74,9 @@ pub fn build(run: &Run, assessment: &Assessment) -> Report {
     ];
     let mut sections = sections;
     if let Some(found) = &assessment.soak {
-        // After the verdicts: what a soak was made for.
+        // After the verdicts and the leaks: what else a soak was made for.
         let after = sections.iter().position(|section| section.title == alerts::TITLE);
-        let at = after.map_or(0, |at| at + 1);
+        let at = after.map_or(0, |at| at + 2);
         sections.splice(at..at, soak::sections(run, found));
     }
     let mut report = Report {

@@ -81,9 +81,9 @@ pub const THROTTLED: &str = "Time in which the control group had used up its sha
 pub const COST_OF_LOOKING: &str =
     "CPU time of gander that looking at these processes took, of one processor.";
 /// Limits.
-pub const LIMITS: &str = "Limits of the process's control groups (the tightest on the way up) and of open files, as they were at the first look. Peaks are those of the table above; a limit of a group counts all processes in it.";
+pub const LIMITS: &str = "Limits of the process's control groups (the tightest on the way up) and of open files, as they were at the first look. Peaks are those of the table above, the memory of several processes the proportional one; a limit of a group counts all processes in it.";
 /// Leak verdicts.
-pub const LEAKS: &str = "Of the measured part without its first quarter, in 40 bins with their medians: slope of Theil and Sen with its 95% interval. A leak: the lower end is above the threshold for this length (0.2 MB/min of memory, one file, socket or thread in two minutes; (600 s / length)^1.5 times as much in runs below 10 minutes), Mann and Kendall's deviate is above 2.58, and the second half grows at least half as fast as the first. No leak: the upper end is below that of 10 minutes, for the whole, for the second half, or for the floor (the least values of 8 equal parts).";
+pub const LEAKS: &str = "Of the measured part without its first quarter, in 40 bins with their medians: slope of Theil and Sen with its 95% interval. A leak: the lower end is above the threshold for this length (0.2 MB/min of memory, one file, socket or thread in two minutes; (600 s / length)^1.5 times as much in runs below 10 minutes), Mann and Kendall's deviate is above 2.58, and the second half grows at least half as fast as the first. No leak: the upper end is below that of 10 minutes, for the whole, for the second half, or for the floor (the troughs between 5 or more teeth of at least 6 looks, by least squares, else the least values of 8 equal parts). Under load that grew there is no leak yet, under load that fell no plateau: then it is too early to say.";
 /// What would be found.
 pub const DETECTABLE: &str = "The slowest steady growth that a run of this length and noise would have been called a leak for.";
 /// Growth for rows.

@@ -12,7 +12,7 @@ use crate::report::format;
 use crate::report::model::{Block, Column, Section, Table, Text, Tone};
 use crate::schedule::{LoadModel, OpenLoad};
 
-use super::{Source, load};
+use super::{Source, leak, load};
 
 /// The title says it where a run is not valid or not whole.
 pub fn title(source: &Source<'_>) -> String {
@@ -29,7 +29,9 @@ pub fn title(source: &Source<'_>) -> String {
 
 /// The verdict in a line; why the run is partial; what the scenario is.
 pub fn subtitle(source: &Source<'_>) -> Vec<Text> {
-    let mut lines = vec![verdict(source), what(source)];
+    let mut lines = vec![verdict(source)];
+    lines.extend(leak::in_short(source));
+    lines.push(what(source));
     if let Some(why) = source.partial() {
         lines.push(Text::emphasis(Tone::Warning, "partial:").plain(format!(" {why}")));
     }

@@ -9,8 +9,8 @@ use crate::scenario::sizing::Sizing;
 use super::Source;
 use super::notes::Notes;
 
-const AMOUNTS: &str = "Sizing: the scenario's [sizing], of one replica, beside what the target's process tree used in the measured part: processor time over its length, and resident memory at each look. Headroom is the limit less the peak, in shares of the limit. A peak of processors is the largest between two looks: shorter ones are not seen. This machine need not be the one it is deployed on.";
-const REPLICAS: &str = "Replicas: an estimate, ceil(replicas x mean use of the request / target use of it), as Kubernetes' Horizontal Pod Autoscaler computes it without its tolerance of 10% and its windows; the resource that wants most decides. It holds for the load of this run, spread evenly. Memory is the resident memory, and it seldom shrinks with the load of a replica.";
+const AMOUNTS: &str = "Sizing: the scenario's [sizing], of one replica, beside what the target's process tree used in the measured part: processor time over its length, and memory at each look: of one process what is resident, of several their proportional size, in which each page counts once. Headroom is the limit less the peak, in shares of the limit. A peak of processors is the largest between two looks: shorter ones are not seen. This machine need not be the one it is deployed on.";
+const REPLICAS: &str = "Replicas: an estimate, ceil(replicas x mean use of the request / target use of it), as Kubernetes' Horizontal Pod Autoscaler computes it without its tolerance of 10% and its windows; the resource that wants most decides. It holds for the load of this run, spread evenly. Memory seldom shrinks with the load of a replica.";
 
 /// What was chosen, and what was used; empty where nothing was chosen.
 pub fn sizing(source: &Source<'_>, notes: &mut Notes) -> Section {
@@ -18,8 +18,14 @@ pub fn sizing(source: &Source<'_>, notes: &mut Notes) -> Section {
     let Some(sizing) = &source.plan().sizing else { return section };
     let sized = size(sizing, &source.resources(Observed::Target).used());
     let mut section = section;
-    for one in sized.iter().filter(|one| one.word == Word::BeyondLimit) {
-        section = section.with(beyond(one));
+    for one in &sized {
+        section = match one.word {
+            Word::BeyondLimit => section.with(beyond(one)),
+            Word::MayBeBeyond => section.with(
+                "Whether the memory is beyond the limit is not known: of its processes only the resident memory was measured, in which pages that they share count once for each.",
+            ),
+            Word::NearLimit | Word::AboveRequest | Word::Within | Word::Unknown => section,
+        };
     }
     if sized.iter().all(|one| one.mean.is_none() && one.peak.is_none()) {
         section = section.with("The target was not measured: see the resources.");
@@ -63,6 +69,10 @@ fn table(sized: &[Sized], notes: &mut Notes) -> Table {
             let sign = if left < 0.0 { "\u{2212}" } else { "" };
             format!("{sign}{}", format::cpu((left / limit * 100.0).abs()))
         });
+        let at_most = |figure: String| match one.is_at_most {
+            true => format!("at most {figure}"),
+            false => figure,
+        };
         let why = if one.limit.is_none() { "no limit" } else { format::NOT_MEASURED };
         vec![
             match one.resource {
@@ -71,8 +81,8 @@ fn table(sized: &[Sized], notes: &mut Notes) -> Table {
             },
             Cell::figure(shown(one.request), "none chosen"),
             Cell::figure(limit, "none chosen"),
-            Cell::figure(shown(one.mean), format::NOT_MEASURED),
-            Cell::figure(shown(one.peak), format::NOT_MEASURED),
+            Cell::figure(shown(one.mean).map(at_most), format::NOT_MEASURED),
+            Cell::figure(shown(one.peak).map(at_most), format::NOT_MEASURED),
             Cell::figure(headroom, why),
             word(one.word).into(),
         ]
@@ -90,6 +100,7 @@ fn amount(resource: Resource, value: f64) -> String {
 fn word(word: Word) -> Text {
     match word {
         Word::BeyondLimit => Text::emphasis(Tone::Bad, "BEYOND THE LIMIT"),
+        Word::MayBeBeyond => Text::emphasis(Tone::Warning, "may be beyond the limit"),
         Word::NearLimit => Text::emphasis(Tone::Warning, "near the limit"),
         Word::AboveRequest => Text::emphasis(Tone::Warning, "above the request"),
         Word::Within => Text::emphasis(Tone::Good, "within"),

@@ -152,12 +152,12 @@ fn limits(used: &[Resources; 2], notes: &mut Notes) -> Table {
     for (who, used) in ["Target", "gander"].into_iter().zip(used) {
         let Some(limits) = used.limits else { continue };
         let cpus = |percent: f64| format!("{} processors", format::amount(percent / 100.0));
-        let memory = used.rss_peak_bytes.map(|bytes| bytes as f64);
+        let memory = used.memory();
         let in_bytes = |bytes: f64| format::bytes(bytes as u64);
         let in_whole = |count: f64| format::count(count as u64);
         let rows: [Limited<'_>; 4] = [
             ("CPU", used.cpu_peak_percent, limits.cpus.map(|cpus| cpus * 100.0), &cpus),
-            ("memory", memory, limits.memory_bytes.map(|bytes| bytes as f64), &in_bytes),
+            ("memory", memory.peak_bytes, limits.memory_bytes.map(|bytes| bytes as f64), &in_bytes),
             ("threads", used.threads.map(f64::from), limits.threads.map(|n| n as f64), &in_whole),
             (
                 "files",
@@ -171,7 +171,7 @@ fn limits(used: &[Resources; 2], notes: &mut Notes) -> Table {
                 format!("{who}, {what}").as_str().into(),
                 Cell::figure(peak.map(shown), format::NOT_MEASURED),
                 Cell::figure(limit.map(shown), "none set"),
-                sized(peak.zip(limit)).into(),
+                sized(peak.zip(limit), what == "memory" && memory.is_at_most).into(),
             ]);
         }
     }
@@ -181,9 +181,13 @@ fn limits(used: &[Resources; 2], notes: &mut Notes) -> Table {
 /// From this share of a limit on, little is left of it.
 const NEAR: f64 = 0.8;
 
-fn sized(peak_and_limit: Option<(f64, f64)>) -> Text {
+/// `is_at_most`: the peak may be less.
+fn sized(peak_and_limit: Option<(f64, f64)>, is_at_most: bool) -> Text {
     match peak_and_limit.map(|(peak, limit)| peak / limit) {
         None => Text::default(),
+        Some(share) if share >= 1.0 && is_at_most => {
+            Text::from("not known: pages that processes share count once for each")
+        }
         Some(share) if share >= 1.0 => {
             Text::emphasis(Tone::Bad, "BEYOND").plain(format!(": {}", format::cpu(share * 100.0)))
         }

@@ -1,6 +1,5 @@
-//! What a soak was made for: what leaks, what drifts, what stays open, and where it was interrupted.
+//! What a soak was made for, besides leaks: what drifts, what stays open, and where it was interrupted.
 
-use crate::analysis::leak::{Leakage, Resource, ResourceVerdict};
 use crate::analysis::soak::{Drift, Returned, Soak, Trend};
 use crate::report::format;
 use crate::report::model::{Block, Cell, Column, Section, Table, Text, Tone};
@@ -8,61 +7,11 @@ use crate::store::run::Run;
 
 /// The sections of a soak.
 pub fn sections(run: &Run, soak: &Soak) -> Vec<Section> {
-    let mut sections = vec![leaks(soak), drift(soak), returned(soak)];
+    let mut sections = vec![drift(soak), returned(soak)];
     if !run.resumed.is_empty() {
         sections.push(gaps(run));
     }
     sections
-}
-
-/// A verdict on each resource of the target.
-fn leaks(soak: &Soak) -> Section {
-    let mut table = Table::new([
-        Column::words("Target"),
-        Column::words("Verdict"),
-        Column::figures("Per hour"),
-        Column::figures("95% interval").expendable(1),
-        Column::figures("Per 1000 rows"),
-        Column::words("Why"),
-    ]);
-    table.rows.extend(soak.resources.iter().map(leak));
-    let section = Section::new("Leaks").brief(true).with(table);
-    match soak.resources_since {
-        Some(since) => section.with(Text::from(format!(
-            "Judged from {:.0} s on, where the target was started again: what it used before was given \
-             back with its process.",
-            since
-        ))),
-        None => section,
-    }
-}
-
-fn leak(found: &ResourceVerdict) -> Vec<Cell> {
-    let verdict = match found.verdict {
-        Leakage::Leak => Text::emphasis(Tone::Bad, "LEAK"),
-        Leakage::NoLeak => Text::emphasis(Tone::Good, "no leak"),
-        Leakage::TooEarly => Text::emphasis(Tone::Warning, "too early to say"),
-        Leakage::NotMeasured => Text::from(format::NOT_MEASURED),
-    };
-    let amount = |value: f64| match found.resource {
-        Resource::Memory => format::growth(value as i64),
-        Resource::OpenFiles | Resource::Sockets | Resource::Threads => signed(value),
-    };
-    let growth = found.growth.as_ref();
-    let per_hour = growth.map(|growth| amount(growth.per_hour()));
-    let interval = growth.map(|growth| {
-        let [low, high] =
-            [growth.interval.low, growth.interval.high].map(|end| amount(end * 3600.0));
-        format!("{low} to {high}")
-    });
-    vec![
-        found.resource.name().into(),
-        verdict.into(),
-        Cell::figure(per_hour, format::NOT_MEASURED),
-        Cell::figure(interval, format::NOT_MEASURED),
-        Cell::figure(found.per_1000_rows.map(amount), format::NOT_MEASURED),
-        found.why.as_str().into(),
-    ]
 }
 
 /// A number with its sign.

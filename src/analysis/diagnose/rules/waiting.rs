@@ -16,8 +16,9 @@ const STRETCHED: f64 = 2.0;
 const EVEN_THE_QUICKEST: f64 = 1.5;
 /// So few requests in service are one at a time: times that differ make it look like fewer.
 const ONE: (f64, f64) = (0.6, 1.3);
-/// Where the health check waits too, and the time alone is known less well.
-const ABOUT_ONE: f64 = 1.6;
+/// Where the health check waits too: a loop that reads several requests before it answers the first
+/// makes each seem to take as long as two.
+const ABOUT_ONE: f64 = 2.5;
 /// A health check waits with the others if it takes so much of their time, and so many milliseconds:
 /// by itself it takes next to none.
 const WAITS_TOO: (f64, f64) = (0.3, 50.0);
@@ -156,8 +157,17 @@ fn processors(facts: &Facts<'_, '_>) -> Option<(f64, Waiting)> {
     facts.sums.processors().zip(facts.evidence.waiting)
 }
 
+/// Time that threads waited for a processor, over the time that they had one.
+fn in_line(waiting: &Waiting) -> f64 {
+    waiting.runnable_seconds.unwrap_or(0.0) / waiting.cpu_seconds.max(f64::MIN_POSITIVE)
+}
+
+/// Whether the target's threads have or want most of the processors: whether others take them away
+/// makes no difference to who waits for one.
 fn are_busy(facts: &Facts<'_, '_>) -> bool {
-    processors(facts).is_some_and(|(used, waiting)| used >= BUSY * waiting.processors.processors)
+    processors(facts).is_some_and(|(used, waiting)| {
+        used * (1.0 + in_line(&waiting)) >= BUSY * waiting.processors.processors
+    })
 }
 
 /// One request at a time.
@@ -284,8 +294,11 @@ pub(super) fn cpu_bound(facts: &Facts<'_, '_>) -> Judgement {
     let most = waiting.processors.processors;
     let thread = waiting.processors.busiest_thread;
     let one_thread = thread.is_some_and(|share| share >= ONE_THREAD);
-    if used < BUSY * most && !one_thread {
+    if !are_busy(facts) && !one_thread {
         return Judgement::Clear;
+    }
+    if facts.sums.attempts() <= 0.0 {
+        return Judgement::NotJudged("no request ended".to_owned());
     }
     let rps = facts.sums.attempts() / facts.sums.seconds;
     let mut evidence = vec![format!(
@@ -296,7 +309,14 @@ pub(super) fn cpu_bound(facts: &Facts<'_, '_>) -> Judgement {
     )];
     evidence
         .extend(thread.map(|share| format!("Its busiest thread uses {} of one.", percent(share))));
-    let is_spread = used >= BUSY * most;
+    let line = in_line(&waiting);
+    if waiting.runnable_seconds.is_some() {
+        evidence.push(format!(
+            "Its threads waited for a processor for {} times the time that they had one.",
+            number(line)
+        ));
+    }
+    let is_spread = are_busy(facts);
     let (advice, room) = match is_spread {
         true => (
             "Make a request cost less CPU time (gander profile says where it goes), or add processors.",
@@ -329,9 +349,7 @@ pub(super) fn io_bound(facts: &Facts<'_, '_>) -> Judgement {
     if flying <= 0.0 {
         return Judgement::NotJudged("no request succeeded".to_owned());
     }
-    let in_line =
-        waiting.runnable_seconds.unwrap_or(0.0) / waiting.cpu_seconds.max(f64::MIN_POSITIVE);
-    let share = 1.0 - used * (1.0 + in_line) * facts.sums.seconds / flying;
+    let share = 1.0 - used * (1.0 + in_line(&waiting)) * facts.sums.seconds / flying;
     let one_thread = waiting.processors.busiest_thread.is_some_and(|it| it >= ONE_THREAD);
     if share < OUTSIDE || are_busy(facts) || one_thread {
         return Judgement::Clear;

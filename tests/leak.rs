@@ -350,8 +350,8 @@ const KINDS: [Kind; 5] = [
         },
         resource: Resource::Memory,
         right: Leakage::NoLeak,
-        // A tooth of a sixth of the run is too long for so few of them.
-        may_be_early: 12,
+        // Six of them have teeth of about ten looks and fewer, whose troughs are too coarse.
+        may_be_early: 8,
     },
     Kind {
         name: "clean",

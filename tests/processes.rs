@@ -76,7 +76,9 @@ fn cpu_time_of_children_that_came_and_went_is_what_the_system_says() {
 fn a_socket_that_several_processes_share_is_one() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let shared = Stdio::from(OwnedFd::from(listener));
-    let forks = "(read end) <&0 & (read end) <&0 & (read end) <&0 & echo ready >&2; wait";
+    // What runs in the background has another standard input.
+    let forks =
+        "exec 3<&0; (read end <&3) & (read end <&3) & (read end <&3) & echo ready >&2; wait";
     let mut command = Command::new("sh");
     command.args(["-c", forks]).stdout(shared).stderr(Stdio::piped());
     let mut target = Target::start(&mut command);
@@ -103,11 +105,13 @@ fn processors_are_those_that_the_target_may_use() {
     let used = |affinity, cpus| {
         let mut run = synthetic::healthy().0;
         run.start.environment.cores = 8;
-        let of_target = run.resources.iter_mut().find(|look| look.who == Observed::Target);
-        of_target.unwrap().limits = Some(Limits { affinity, cpus, ..Limits::default() });
+        for look in run.resources.iter_mut().filter(|look| look.who == Observed::Target) {
+            look.limits = Some(Limits { affinity, cpus, ..Limits::default() });
+            look.cpu_seconds = look.cpu_seconds.map(|seconds| seconds * 1.2);
+        }
         waiting(&run, None)
     };
-    // 0.7 processors are used.
+    // 0.8 processors are used.
     assert_eq!(used(None, None).processors.processors, 8.0);
     assert_eq!(used(None, None).bound, Bound::Io);
     assert_eq!(used(Some(1), None).processors.processors, 1.0);

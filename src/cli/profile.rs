@@ -13,7 +13,7 @@ const DEFAULT_HZ: u32 = 99;
 /// Drive load at a service and sample it meanwhile: where its time goes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  gander profile inference-single --users 4 --service work.tokenize=4ms
+  gander profile inference-single --users 4 --service work.tokenize=20ms
                                                                 the reference service, by its own profile
   gander profile chat --target http://127.0.0.1:8000            Python by py-spy, Go by its /debug/pprof, native code by perf
   gander profile my.toml --spawn './server --port {port}' --sampler perf --frequency 199")]

@@ -106,7 +106,9 @@ impl SoakArgs {
 /// where that is another one.
 fn elsewhere(error: Error, begun_in: Option<String>) -> Error {
     let here = std::env::current_dir().ok().map(|folder| folder.display().to_string());
-    let Some(folder) = begun_in.filter(|folder| here.as_ref() != Some(folder)) else { return error };
+    let Some(folder) = begun_in.filter(|folder| here.as_ref() != Some(folder)) else {
+        return error;
+    };
     let more = format!(
         "the soak was begun in {folder}, and its paths are meant from there: go on with it from that \
          folder"

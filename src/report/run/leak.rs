@@ -73,7 +73,9 @@ fn table(verdicts: &[ResourceVerdict], notes: &mut Notes) -> Table {
         Column::figures("Growth an hour (95%)"),
         Column::figures("For 1000 rows").note(notes.refer(notes::PER_1000_ROWS)).expendable(2),
         Column::figures("Grew by").expendable(1),
-        Column::figures("Would be seen, an hour").note(notes.refer(notes::DETECTABLE)).expendable(3),
+        Column::figures("Would be seen, an hour")
+            .note(notes.refer(notes::DETECTABLE))
+            .expendable(3),
         Column::words("Why"),
     ]);
     for found in verdicts {

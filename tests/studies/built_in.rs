@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::gander::{Finished, Gander, finished, one_at_a_time};
 use crate::record;
 
-const STUDIES: [&str; 1] = ["inference"];
+const STUDIES: [&str; 3] = ["inference", "multi-query", "time-travel"];
 
 fn built_in(gander: &Gander, name: &str, more: &str) -> Finished {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gander"));
@@ -62,4 +62,14 @@ fn quick(name: &str) {
 #[test]
 fn inference_holds() {
     quick("inference");
+}
+
+#[test]
+fn multi_query_holds() {
+    quick("multi-query");
+}
+
+#[test]
+fn time_travel_holds() {
+    quick("time-travel");
 }

@@ -312,6 +312,6 @@ mod tests {
 
     #[test]
     fn division_by_zero_is_no_figure() {
-        assert_eq!(fill("{{ (before.rps / 0) | x }}"), format::NO_DATA);
+        assert_eq!(fill("{{ (before.rps / 0) | x }}"), format::NOT_MEASURED);
     }
 }

@@ -30,6 +30,9 @@ pub struct StudyArgs {
     /// A short form, in about a minute: shows that everything works; figures of it are rough
     #[arg(long)]
     quick: bool,
+    /// Sample the target of every run besides, and show where its processor time goes
+    #[arg(long)]
+    profile: bool,
     /// Read the study, say what would be run, and run nothing
     #[arg(long)]
     check: bool,
@@ -48,12 +51,15 @@ impl StudyArgs {
     pub fn run(self, command_line: Vec<String>) -> Result<Exit, Error> {
         let found = Place::of_process().find_study(&self.study).map_err(ScenarioError::from)?;
         let study = Study::read(&found.name, &found.source)?;
-        let length = study.length(self.quick).duration;
-        let seed = self.seed;
+        let added = Added {
+            length: study.length(self.quick).duration,
+            seed: self.seed,
+            profile: self.profile,
+        };
         // Everything that is wrong with any of the runs, before the first of them begins.
         let mut problems = Vec::new();
         for run in study.runs(self.quick) {
-            if let Err(error) = plan(run, length, seed) {
+            if let Err(error) = plan(run, added) {
                 let message = format!("run `{}` cannot be carried out", run.name);
                 let why = error.to_string();
                 let label = why.lines().next().unwrap_or_default();
@@ -68,10 +74,10 @@ impl StudyArgs {
         let carried = Carried {
             study,
             is_quick: self.quick,
-            seed,
+            seed: self.seed,
             reports: self.reports,
             command_line,
-            plan: Box::new(move |run| plan(run, length, seed)),
+            plan: Box::new(move |run| plan(run, added)),
         };
         match self.check {
             true => commands::study::describe(&carried, &output),
@@ -80,8 +86,16 @@ impl StudyArgs {
     }
 }
 
-/// What a run's command means; `length` is for commands that say no length.
-fn plan(run: &StudyRun, length: Duration, seed: u64) -> Result<Plan, Error> {
+/// What is added to the commands of a study that do not say it themselves.
+#[derive(Debug, Clone, Copy)]
+struct Added {
+    length: Duration,
+    seed: u64,
+    profile: bool,
+}
+
+/// What a run's command means.
+fn plan(run: &StudyRun, added: Added) -> Result<Plan, Error> {
     let bad = |why: String| Error::BadInput(why);
     let mut words = vec!["gander".to_owned()];
     words.extend(run.command.iter().cloned());
@@ -97,10 +111,14 @@ fn plan(run: &StudyRun, length: Duration, seed: u64) -> Result<Plan, Error> {
         _ => return Err(bad("a run is made by `load`, `profile` or `soak`".to_owned())),
     };
     if !ends {
-        words.push(format!("--duration={}", show_duration(length)));
+        words.push(format!("--duration={}", show_duration(added.length)));
     }
     if !words.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
-        words.push(format!("--seed={seed}"));
+        words.push(format!("--seed={}", added.seed));
+    }
+    let profiles = |word: &String| word == "--profile" || word == "profile";
+    if added.profile && !words.iter().any(profiles) {
+        words.push("--profile".to_owned());
     }
     let shown = words.iter().map(|word| mock_server::config::concealed(word)).collect();
     let mut plan = match parse(&words)? {

@@ -132,6 +132,7 @@ pub fn build(findings: &Findings) -> Report {
             self::section(&mut report, &stem, section, judged, findings);
         }
     }
+    other_profiles(&mut report, findings);
     let last = [coverage(findings), tables::runs_made(findings), provenance(findings)];
     report.sections.extend(last.into_iter().filter(|section| !section.blocks.is_empty()));
     report
@@ -147,6 +148,22 @@ fn diagnosis(
     let section = crate::report::diagnosis::part_of(report, &measured.diagnosis);
     let title = format!("{}: {}", section.title, findings.about(name));
     report.sections.push(Section { title, level: section.level + level, ..section });
+}
+
+/// Profiles that were taken and that no section shows: those of `--profile`.
+fn other_profiles(report: &mut Report, findings: &Findings) {
+    let study = &findings.study;
+    let is_shown = |name: &String| {
+        let mut shown = study.sections.iter().filter(|it| findings.holds(it.when.as_deref()));
+        shown.any(|section| section.profile.contains(name))
+    };
+    for run in study.runs.iter().filter(|run| !is_shown(&run.name)) {
+        let Some(of) = findings.measured.get_key_value(&run.name) else { continue };
+        if !of.1.profile.taken.is_empty() {
+            report.sections.push(Section::new(format!("Where the time goes: {}", run.about)));
+            profiles(report, 1, of);
+        }
+    }
 }
 
 /// What the profile of a run says, below its section.

@@ -179,6 +179,23 @@ fn slices_take_turns_and_every_figure_is_of_all_of_them() {
 }
 
 #[test]
+fn with_profile_the_targets_of_all_runs_are_sampled() {
+    let _alone = one_at_a_time();
+    let gander = Gander::new();
+    let text = "title = \"Profiled\"\n[[run]]\nname = \"busy\"\nabout = \"busy\"\ncommand = \"load \
+                SCENARIO --users 2 --duration 4s --service latency=0s --service work.tokenize=4ms\"\n";
+    let run = carried_out(&gander, text, "--quick --profile --format json");
+    assert_passed_or_crowded(&run);
+    let (folder, record) = record(&gander);
+    let slice = folder.join(record["slices"][0]["folder"].as_str().unwrap());
+    assert!(slice.join("profile").is_dir());
+    let report = std::fs::read_to_string(folder.join("report.md")).unwrap();
+    for said in ["## Where the time goes: busy", "tokenize"] {
+        assert!(report.contains(said), "{said}: {report}");
+    }
+}
+
+#[test]
 fn a_quick_study_leaves_out_what_is_for_full_ones() {
     let _alone = one_at_a_time();
     let gander = Gander::new();

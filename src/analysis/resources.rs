@@ -113,8 +113,7 @@ impl Resources {
         }
         let looks = looks(run, who, window);
         let spans: Vec<CpuSpan> = cpu_spans(looks.iter().copied()).collect();
-        let used: f64 =
-            spans.iter().map(|span| span.cpu_seconds * span.inside(window) / span.seconds()).sum();
+        let used: f64 = spans.iter().map(|span| span.cpu_inside(window)).sum();
         let elapsed: f64 = spans.iter().map(|span| span.inside(window)).sum();
         let mean = (elapsed > 0.0).then(|| used / elapsed);
         let is_measured = |span: &&CpuSpan| span.inside(window) * 2.0 >= span.seconds();
@@ -274,8 +273,13 @@ impl CpuSpan {
         self.to - self.from
     }
 
+    /// Processor time used in `window`, in seconds: it is spread evenly over the span.
+    pub fn cpu_inside(&self, window: MeasuredWindow) -> f64 {
+        self.cpu_seconds * self.inside(window) / self.seconds()
+    }
+
     /// How much of it lies in `window`, in seconds.
-    fn inside(&self, window: MeasuredWindow) -> f64 {
+    pub fn inside(&self, window: MeasuredWindow) -> f64 {
         let (start, end) = (window.start.as_secs_f64(), window.end.as_secs_f64());
         (self.to.min(end) - self.from.max(start)).max(0.0)
     }

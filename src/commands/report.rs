@@ -122,7 +122,7 @@ pub fn read(folder: &RunFolder) -> Result<(Run, Assessment), Error> {
 }
 
 /// Records that are damaged are bad input.
-fn damaged(folder: &RunFolder) -> impl Fn(Damaged) -> Error {
+pub fn damaged(folder: &RunFolder) -> impl Fn(Damaged) -> Error {
     |damaged| Error::BadInput(format!("{}: {damaged}", folder.path().display()))
 }
 

@@ -20,8 +20,8 @@ use crate::plan::{Plan, Stop, Target};
 use crate::schedule::show_duration;
 use crate::stats::bootstrap::generator;
 use crate::store::folder::RunFolder;
+use crate::store::profiles;
 use crate::store::study::{self as stored, SCHEMA_VERSION, SliceRecord, StudyEnd, StudyRecord};
-use crate::store::{journal, profiles};
 use crate::study::figures::Measured;
 use crate::study::report::{Findings, build};
 use crate::study::{Study, StudyRun};
@@ -29,7 +29,7 @@ use crate::target::control::Control;
 
 use super::bench::{Bench, dated};
 use super::output::Output;
-use super::report::save;
+use super::report::{damaged, read, save};
 use super::{pages, signals};
 
 /// How often a slice is made again that is no valid run.
@@ -290,29 +290,28 @@ fn read_slices(
     let mut profile: Option<ProfileFindings> = None;
     let mut validity = Validity::default();
     let mut judged = None;
-    for slice in &slices {
-        let place = folder.path().join(&slice.folder);
-        let run = journal::read(&place)?;
-        let found = ProfileFindings::of(&profiles::read(&place)?, &run);
-        let assessment = crate::analysis::assess(&run)
-            .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", place.display())))?;
+    for (number, slice) in (1..).zip(&slices) {
+        let place = RunFolder::open(folder.path().join(&slice.folder));
+        let (run, assessment) = read(&place)?;
+        let found = ProfileFindings::of(&profiles::read(place.path())?, &run);
         for reason in &assessment.validity.reasons {
             if !validity.reasons.contains(reason) {
                 validity.reasons.push(reason.clone());
             }
         }
-        let suffers = Diagnosis::of(&run, &assessment, found.if_taken())
-            .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", place.display())))?;
+        // The last slice speaks for the run.
+        if number == slices.len() {
+            let suffers = Diagnosis::of(&run, &assessment, found.if_taken());
+            judged = Some((assessment, suffers.map_err(damaged(&place))?));
+        }
         let samples = |of: &ProfileFindings| of.target_cpu().map_or(0, |it| it.record.samples);
         if profile.as_ref().is_none_or(|best| samples(&found) > samples(best)) {
             profile = Some(found);
         }
-        judged = Some((assessment, suffers));
         runs.push(run);
     }
     let Some((profile, (judged, diagnosis))) = profile.zip(judged) else { return Ok(None) };
-    let group = Group::of(runs)
-        .map_err(|damaged| Error::BadInput(format!("{}: {damaged}", folder.path().display())))?;
+    let group = Group::of(runs).map_err(damaged(folder))?;
     Ok(Some(Measured {
         group,
         validity,

@@ -280,12 +280,12 @@ impl Gathering {
     fn add_processors(&mut self, run: &Run, grid: &Grid, window: MeasuredWindow) {
         let spans: Vec<_> = cpu_spans(run.resources_of(Observed::Target)).collect();
         for (index, interval) in run.intervals.iter().enumerate() {
-            let begin = interval.start.max(window.start).as_secs_f64();
-            let end = interval.end.min(window.end).as_secs_f64();
+            let (start, end) = (interval.start.max(window.start), interval.end.min(window.end));
+            let measured = MeasuredWindow { start, end };
             for span in &spans {
-                let inside = span.to.min(end) - span.from.max(begin);
+                let inside = span.inside(measured);
                 if inside > 0.0 {
-                    let used = span.cpu_seconds * inside / (span.to - span.from);
+                    let used = span.cpu_inside(measured);
                     let cell = self.before + grid.cell(index);
                     self.sum((None, Kind::CpuPerRequest), cell, (used * 1000.0, 0.0));
                     self.sum((None, Kind::Cpu), cell, (used * 100.0, inside));

@@ -8,7 +8,7 @@ use crate::measure::interval::{Interval, Phase};
 use crate::measure::metric::Metric;
 use crate::measure::resource::Observed;
 use crate::measure::sample::{Offset, Outcome, StepId};
-use crate::measure::summary::ms;
+use crate::measure::summary::{MeasuredWindow, ms};
 use crate::stats::order::{median, quantile};
 use crate::store::run::Run;
 
@@ -155,11 +155,10 @@ fn stretch(interval: &Interval, due: f64, medians: &[Option<f64>], spans: &[CpuS
             slow += held_up.map(|(_, count)| count as f64).sum::<f64>();
         }
     }
-    let (begin, end) = (interval.start.as_secs_f64(), interval.end.as_secs_f64());
+    let whole = MeasuredWindow { start: interval.start, end: interval.end };
     for span in spans {
-        let shared = (span.to.min(end) - span.from.max(begin)).max(0.0);
-        sums.cpu.0 += span.cpu_seconds * shared / (span.to - span.from);
-        sums.cpu.1 += shared;
+        sums.cpu.0 += span.cpu_inside(whole);
+        sums.cpu.1 += span.inside(whole);
     }
     Stretch { sums, slow, in_flight: interval.ledger.in_flight.max(0) as f64 }
 }

@@ -15,7 +15,7 @@ use super::names::{Below, NAMES};
 use super::words::{FILTERS, FUNCTIONS, Words};
 use crate::analysis::diagnose::Cause;
 use crate::scenario::ScenarioError;
-use crate::scenario::errors::{Diagnostic, Source, Spot, nearest};
+use crate::scenario::errors::{Diagnostic, Source, Spot, suggestion};
 use crate::scenario::written::{At, TextOr};
 use crate::schedule::parse_duration;
 
@@ -272,10 +272,7 @@ impl Checker<'_> {
     fn known(&mut self, At { value: name, span }: At<String>) -> String {
         let names: Vec<&str> = self.runs.iter().map(|run| run.name.as_str()).collect();
         if !names.contains(&name.as_str()) {
-            let label = match nearest(&name, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of: {}", names.join(", ")),
-            };
+            let label = suggestion(&name, names);
             self.wrong(&span, format!("there is no run `{name}`"), label);
         }
         name
@@ -316,11 +313,7 @@ impl Checker<'_> {
     }
 
     fn no_filter(&mut self, name: &str, span: &Range<usize>) {
-        let filters = FILTERS.map(|(filter, _)| filter);
-        let label = match nearest(name, filters) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of: {}", filters.join(", ")),
-        };
+        let label = suggestion(name, FILTERS.map(|(filter, _)| filter));
         self.wrong(span, format!("no filter `{name}`"), label);
     }
 
@@ -346,15 +339,8 @@ impl Checker<'_> {
         if FUNCTIONS.contains(&run) {
             return None;
         }
-        let hint = |wrong: &str, right: &mut dyn Iterator<Item = &str>| {
-            let right: Vec<&str> = right.collect();
-            match nearest(wrong, right.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of: {}", right.join(", ")),
-            }
-        };
         let Some(known) = self.runs.iter().find(|known| known.name == run) else {
-            let label = hint(run, &mut self.runs.iter().map(|run| run.name.as_str()));
+            let label = suggestion(run, self.runs.iter().map(|run| run.name.as_str()));
             return Some((format!("there is no run `{run}`"), label));
         };
         let figure = figure?;
@@ -363,18 +349,18 @@ impl Checker<'_> {
         }
         let Some(found) = NAMES.iter().find(|name| name.name == figure) else {
             let asked = known.ask.keys().map(String::as_str);
-            let label = hint(figure, &mut NAMES.iter().map(|name| name.name).chain(asked));
+            let label = suggestion(figure, NAMES.iter().map(|name| name.name).chain(asked));
             return Some((format!("a run has no figure `{figure}`"), label));
         };
         if let ("diagnosis", Some(part)) = (figure, part)
             && !Cause::ALL.iter().any(|cause| cause.name() == part)
         {
-            let label = hint(part, &mut Cause::ALL.iter().map(|cause| cause.name()));
+            let label = suggestion(part, Cause::ALL.iter().map(|cause| cause.name()));
             return Some((format!("no diagnosis is called `{part}`"), label));
         }
         match (found.below, part) {
             (Below::These(parts), Some(part)) if !parts.contains(&part) => {
-                let label = hint(part, &mut parts.iter().copied());
+                let label = suggestion(part, parts.iter().copied());
                 Some((format!("`{figure}` has no `{part}`"), label))
             }
             (Below::Nothing, Some(part)) => {

@@ -1,5 +1,6 @@
 //! What will be done: nothing after a [`Plan`] reads the command line.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,16 @@ pub enum Target {
     },
     /// A command that gander starts, and stops afterwards.
     Spawn(Spawn),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Reference(service) => write!(f, "reference service {service}"),
+            Target::Running { url, .. } => write!(f, "{url}"),
+            Target::Spawn(spawn) => write!(f, "{}", spawn.command.join(" ")),
+        }
+    }
 }
 
 /// A command that starts a target.

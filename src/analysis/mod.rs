@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod capacity;
 pub mod compare;
 pub mod diagnose;
+pub mod gate;
 pub mod group;
 pub mod leak;
 pub mod machine;
@@ -27,7 +28,7 @@ use crate::store::run::Run;
 
 use alerts::AlertVerdict;
 use soak::Soak;
-pub use verdicts::Evidence;
+pub use verdicts::{Evidence, of as hold};
 
 /// Judges a run.
 pub fn assess(run: &Run) -> Result<Assessment, Damaged> {

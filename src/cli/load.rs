@@ -21,9 +21,9 @@ use super::scenarios::ScenarioOptions;
 use super::target::TargetOptions;
 
 /// Where the command line and the scenario name no load.
-const DEFAULT_USERS: u32 = 10;
+pub(super) const DEFAULT_USERS: u32 = 10;
 const DEFAULT_DURATION: Duration = Duration::from_secs(30);
-const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// With `--iterations` alone, the time after which a run ends in any case.
 const ITERATIONS_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
@@ -97,7 +97,7 @@ struct LoadOptions {
 /// Limits and permissions of the client.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Client")]
-struct ClientOptions {
+pub(super) struct ClientOptions {
     /// Host that may be loaded although it is not a loopback address; may be repeated
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
@@ -184,24 +184,13 @@ impl LoadArgs {
         let scrape = self.target.scrape(&scenario)?;
         let target = self.target.target(&scenario)?;
         let observe_every = self.target.observe_every();
-        let client = self.client;
         Ok(Plan {
             load,
             target,
             seed: self.load.seed,
-            threads: usize::from(client.threads),
-            http: HttpOptions {
-                max_body: client.max_body,
-                ca_file: client.ca_file,
-                allow_hosts: client.allow_host,
-                version: if client.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
-                shared: match client.connections {
-                    Connections::User => None,
-                    Connections::Shared(count) => Some(count.get()),
-                },
-                insecure: client.insecure,
-            },
-            reports: client.reports,
+            threads: self.client.threads(),
+            http: self.client.http(),
+            reports: self.client.reports(),
             command_line,
             purpose: Purpose::Load,
             profile: self.profiling.asked(),
@@ -210,6 +199,33 @@ impl LoadArgs {
             settle: Duration::ZERO,
             scenario,
         })
+    }
+}
+
+impl ClientOptions {
+    /// Worker threads of the generator.
+    pub(super) fn threads(&self) -> usize {
+        usize::from(self.threads)
+    }
+
+    /// Folder for run folders.
+    pub(super) fn reports(&self) -> PathBuf {
+        self.reports.clone()
+    }
+
+    /// Limits and permissions of the HTTP client.
+    pub(super) fn http(&self) -> HttpOptions {
+        HttpOptions {
+            max_body: self.max_body,
+            ca_file: self.ca_file.clone(),
+            allow_hosts: self.allow_host.clone(),
+            version: if self.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
+            shared: match self.connections {
+                Connections::User => None,
+                Connections::Shared(count) => Some(count.get()),
+            },
+            insecure: self.insecure,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod budget;
 mod compare;
 mod doctor;
+mod gate;
 mod load;
 mod open;
 mod parse;
@@ -42,9 +43,10 @@ enum Command {
     Sweep(Box<sweep::SweepArgs>),
     Soak(Box<soak::SoakArgs>),
     Study(study::StudyArgs),
-    /// Make the report of a run, a sweep, a study, a self-test or a comparison again from its folder, also of a run that was killed
+    /// Make the report of a run, a sweep, a study, a self-test, a comparison or a gate again from its folder, also of a run that was killed
     Report(ReportArgs),
     Compare(compare::CompareArgs),
+    Gate(Box<gate::GateArgs>),
     Scenario(scenario::ScenarioArgs),
     Selftest(selftest::SelftestArgs),
     Doctor(doctor::DoctorArgs),
@@ -66,7 +68,7 @@ struct SuperviseArgs {
 
 #[derive(Debug, Args)]
 struct ReportArgs {
-    /// Folder of a run, a sweep, a study, a self-test or a comparison, as reports/2026-01-31T12-00-00-inference-mix
+    /// Folder of a run, a sweep, a study, a self-test, a comparison or a gate, as reports/2026-01-31T12-00-00-inference-mix
     run: PathBuf,
     /// Show this section alone, with all that is in it: profile, modules, errors …
     #[arg(long, value_name = "NAME")]
@@ -155,6 +157,7 @@ impl Command {
             Command::Soak(arguments) => arguments.run(command_line),
             Command::Study(arguments) => arguments.run(command_line),
             Command::Compare(arguments) => arguments.run(command_line),
+            Command::Gate(arguments) => arguments.run(command_line),
             Command::Report(arguments) => commands::report::report(
                 &RunFolder::open(arguments.run),
                 arguments.section.as_deref(),

@@ -10,7 +10,7 @@ use crate::schedule::{RateSpan, RateStage, Recorded, Spread};
 
 /// Iterations at the same time where nobody says how many: more than most services take on, and few
 /// enough for this machine's ports and files.
-const DEFAULT_MAX_IN_FLIGHT: u32 = 1_000;
+pub(super) const DEFAULT_MAX_IN_FLIGHT: u32 = 1_000;
 
 /// When iterations start that wait for no other.
 #[derive(Debug, Args)]
@@ -102,11 +102,11 @@ impl OpenOptions {
     }
 }
 
-fn rate(text: &str) -> Result<RateSpan, String> {
+pub(super) fn rate(text: &str) -> Result<RateSpan, String> {
     text.parse().map_err(|error: crate::schedule::NotUnderstood| error.to_string())
 }
 
-fn spread(text: &str) -> Result<Spread, String> {
+pub(super) fn spread(text: &str) -> Result<Spread, String> {
     let all = [Spread::Constant, Spread::Poisson];
     all.into_iter().find(|spread| spread.name() == text).ok_or_else(|| {
         "expected `constant` (evenly) or `poisson` (independently of each other)".to_owned()

@@ -3,6 +3,7 @@
 mod bench;
 pub mod compare;
 pub mod doctor;
+pub mod gate;
 pub mod load;
 pub mod mock;
 pub mod output;

@@ -18,7 +18,7 @@ use crate::store::{journal, views};
 use super::output::{Format, Output};
 use super::{pages, signals};
 
-/// `gander report FOLDER`: of a run, a sweep, a study, a self-test or a comparison.
+/// `gander report FOLDER`: of a run, a sweep, a study, a self-test, a comparison or a gate.
 pub fn report(folder: &RunFolder, section: Option<&str>, output: &Output) -> Result<Exit, Error> {
     let path = folder.path();
     let of_several = match () {
@@ -26,6 +26,7 @@ pub fn report(folder: &RunFolder, section: Option<&str>, output: &Output) -> Res
         () if store::study::is_study(path) => super::study::finish,
         () if store::selftest::is_selftest(path) => super::selftest::finish,
         () if store::compare::is_comparison(path) => super::compare::finish,
+        () if store::gate::is_gate(path) => super::gate::finish,
         () => return show(folder, section, output),
     };
     if section.is_some() {

@@ -110,7 +110,8 @@ pub async fn run(
         ending = context.spending.over() => ending,
         result = &mut attack => return Err(ended_by_itself(result)),
     };
-    wind_down(&context, ending.stop, interrupts, || context.recorder.in_flight() <= 0).await;
+    let alone = std::slice::from_ref(&context);
+    wind_down(alone, ending.stop, interrupts, || context.recorder.in_flight() <= 0).await;
     crew.released.cancel();
     let result = loop {
         goose::trigger_killswitch("the run is over");

@@ -1,6 +1,7 @@
 //! How a run ends: what both models share.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -37,6 +38,12 @@ impl Goal {
         (goal, ended)
     }
 
+    /// One more that ends the same run.
+    pub fn beside(&self, iterations: Option<u64>) -> Goal {
+        let unfinished = AtomicU64::new(iterations.unwrap_or(u64::MAX));
+        Goal { ends: self.ends.clone(), unfinished }
+    }
+
     /// Ends the run.
     pub fn end(&self, ending: impl Into<Ending>) {
         // A full channel means that the run is being ended already.
@@ -59,18 +66,21 @@ impl Goal {
     }
 }
 
-/// Ends the run: no new requests, then a bounded wait until `is_quiet`, then none at all.
+/// Ends the run of `contexts`, which share its load: no new requests, then a bounded wait until
+/// `is_quiet`, then none at all.
 pub async fn wind_down(
-    context: &Context,
+    contexts: &[Arc<Context>],
     stop: Stop,
     interrupts: &mut mpsc::Receiver<Ending>,
     is_quiet: impl Fn() -> bool,
 ) {
-    let Context { clock, recorder, halt, plan, .. } = context;
-    recorder.window().close(clock.now());
-    let drain = plan.load.drain();
-    let drain = if stop.is_planned() { drain } else { drain.min(INTERRUPTED_DRAIN) };
-    halt.wind_down(stop, drain);
+    let mut drain = Duration::ZERO;
+    for Context { clock, recorder, halt, plan, .. } in contexts.iter().map(|it| &**it) {
+        recorder.window().close(clock.now());
+        drain = plan.load.drain();
+        drain = if stop.is_planned() { drain } else { drain.min(INTERRUPTED_DRAIN) };
+        halt.wind_down(stop, drain);
+    }
     let deadline = tokio::time::Instant::now() + drain;
     while !is_quiet() {
         tokio::select! {
@@ -79,5 +89,5 @@ pub async fn wind_down(
             () = tokio::time::sleep(LOOK) => {}
         }
     }
-    halt.abort.cancel();
+    contexts.iter().for_each(|context| context.halt.abort.cancel());
 }

@@ -1,4 +1,5 @@
-//! The open model: iterations start when they are due, whether earlier ones have ended or not.
+//! The open model: iterations start when they are due, whether earlier ones have ended or not. Two
+//! targets may be loaded side by side, at the same moments.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -6,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::select_all;
+use rand::RngExt as _;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -24,7 +27,7 @@ use super::end::{Goal, wind_down};
 /// before it. What it has not sent by then, the ledger lacks, and the run is not valid.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
-/// What the arrivals of a run share.
+/// What the arrivals at one target share.
 #[derive(Debug)]
 struct Floor {
     context: Arc<Context>,
@@ -48,87 +51,120 @@ struct Begin {
     part: Offset,
 }
 
-/// Runs `load` until its time is over, its iterations are done, or an interrupt.
+/// Runs `load` at the targets of all `contexts` until its time is over, its iterations are done, or an
+/// interrupt. Where there are several, they differ in their targets alone.
 pub async fn run(
-    context: Arc<Context>,
+    contexts: &[Arc<Context>],
     load: OpenLoad,
     interrupts: &mut mpsc::Receiver<Ending>,
 ) -> Result<Ending, Error> {
+    let context = &contexts[0];
     let (goal, mut ended) = Goal::new(context.left_of(load.iterations));
     let alarm = Alarm::new(context.clock)
         .map_err(|error| Error::CannotRun(format!("the system gives no timer: {error}")))?;
-    let floor = Arc::new(Floor {
-        context: Arc::clone(&context),
-        full: format!("no place among {} in flight", load.max_in_flight),
-        load,
-        free: Mutex::default(),
-        goal,
-        running: TaskTracker::new(),
-    });
-    let begin = floor.begin();
-    let pacing = Arc::clone(&floor);
-    floor.running.spawn(async move {
-        match AssertUnwindSafe(pacing.pace(alarm, begin)).catch_unwind().await {
+    let begin = Begin::now(contexts, &load);
+    let others = contexts[1..].iter().map(|it| (it, goal.beside(it.left_of(load.iterations))));
+    let others: Vec<_> = others.collect();
+    let lanes = std::iter::once((context, goal)).chain(others);
+    let floors: Vec<Arc<Floor>> =
+        lanes.map(|(context, goal)| Arc::new(Floor::new(context, &load, goal))).collect();
+    let pacing = floors.clone();
+    floors[0].running.spawn(async move {
+        let goal = &pacing[0].goal;
+        match AssertUnwindSafe(pace(&pacing, alarm, begin)).catch_unwind().await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 let reason = format!("the timer of arrivals failed: {error}");
-                pacing.goal.end(Ending::because(Stop::Failed, reason));
+                goal.end(Ending::because(Stop::Failed, reason));
             }
-            Err(panic) => pacing.goal.panicked(&*panic),
+            Err(panic) => goal.panicked(&*panic),
         }
     });
+    let spent = contexts.iter().map(|context| Box::pin(context.spending.over()));
     let ending = tokio::select! {
         Some(ending) = interrupts.recv() => ending,
         Some(ending) = ended.recv() => ending,
-        ending = context.spending.over() => ending,
+        (ending, ..) = select_all(spent) => ending,
     };
     // Not only requests: an iteration that was just begun has not sent its first one yet.
-    wind_down(&context, ending.stop, interrupts, || context.recorder.users() == 0).await;
-    floor.running.close();
-    floor.running.wait().await;
+    let is_quiet = || contexts.iter().all(|context| context.recorder.users() == 0);
+    wind_down(contexts, ending.stop, interrupts, is_quiet).await;
+    for floor in &floors {
+        floor.running.close();
+        floor.running.wait().await;
+    }
     Ok(ending)
 }
 
-impl Floor {
-    /// Starts the run's time, or goes on with it.
-    fn begin(&self) -> Begin {
-        let (part, load) = (self.context.clock.now(), &self.load);
-        let run = self.context.earlier.as_ref().and_then(|earlier| earlier.began).unwrap_or(part);
+impl Begin {
+    /// Starts the time of all `contexts`, or goes on with that of the first.
+    fn now(contexts: &[Arc<Context>], load: &OpenLoad) -> Begin {
+        let part = contexts[0].clock.now();
+        let earlier = contexts[0].earlier.as_ref();
+        let run = earlier.and_then(|earlier| earlier.began).unwrap_or(part);
         let measured_end = run + load.duration.saturating_sub(load.cool_down);
-        self.context.recorder.window().open(run + load.warm_up, measured_end);
+        for context in contexts {
+            context.recorder.window().open(run + load.warm_up, measured_end);
+        }
         Begin { run, part }
     }
+}
 
-    /// Begins or drops each iteration when it is due, and ends the run when its time is over.
-    async fn pace(self: &Arc<Self>, mut alarm: Alarm, begin: Begin) -> std::io::Result<()> {
-        let Context { clock, halt, .. } = &*self.context;
-        let end = begin.run + self.load.duration;
-        for arrival in self.arrivals(begin) {
-            tokio::select! {
-                biased;
-                () = halt.finish.cancelled() => return Ok(()),
-                waited = alarm.until(arrival.due) => waited?,
-            }
-            if clock.now() >= end.max(begin.part) + CATCH_UP {
-                break;
-            }
-            if !self.context.spending.has_permits() {
-                // The run ends when the last request has that was permitted.
-                halt.finish.cancelled().await;
-                return Ok(());
-            }
-            self.arrive(arrival);
-            // After a delay, many are due at once: what has begun must get its turn between them.
-            tokio::task::coop::consume_budget().await;
-        }
+/// Begins or drops each iteration of all `floors` when it is due, and ends the run when its time is
+/// over.
+async fn pace(floors: &[Arc<Floor>], mut alarm: Alarm, begin: Begin) -> std::io::Result<()> {
+    let first = &floors[0];
+    let Context { clock, halt, .. } = &*first.context;
+    let end = begin.run + first.load.duration;
+    for arrival in first.arrivals(begin) {
         tokio::select! {
-            () = halt.finish.cancelled() => {}
-            waited = alarm.until(end) => {
-                waited?;
-                self.goal.end(Stop::Duration);
-            }
+            biased;
+            () = halt.finish.cancelled() => return Ok(()),
+            waited = alarm.until(arrival.due) => waited?,
         }
-        Ok(())
+        if clock.now() >= end.max(begin.part) + CATCH_UP {
+            break;
+        }
+        if !floors.iter().all(|floor| floor.context.spending.has_permits()) {
+            // The run ends when the last request has that was permitted.
+            halt.finish.cancelled().await;
+            return Ok(());
+        }
+        for floor in in_order(floors, first.context.plan.seed, arrival.number) {
+            floor.arrive(arrival);
+        }
+        // After a delay, many are due at once: what has begun must get its turn between them.
+        tokio::task::coop::consume_budget().await;
+    }
+    tokio::select! {
+        () = halt.finish.cancelled() => {}
+        waited = alarm.until(end) => {
+            waited?;
+            first.goal.end(Stop::Duration);
+        }
+    }
+    Ok(())
+}
+
+/// The order in which an arrival comes to the targets: whoever is second finds the machine busier.
+fn in_order(floors: &[Arc<Floor>], seed: u64, arrival: u64) -> impl Iterator<Item = &Arc<Floor>> {
+    let first = match floors.len() {
+        1 => 0,
+        several => stream(seed, 0, arrival, Purpose::Order).random_range(0..several),
+    };
+    floors[first..].iter().chain(&floors[..first])
+}
+
+impl Floor {
+    fn new(context: &Arc<Context>, load: &OpenLoad, goal: Goal) -> Floor {
+        Floor {
+            context: Arc::clone(context),
+            full: format!("no place among {} in flight", load.max_in_flight),
+            load: load.clone(),
+            free: Mutex::default(),
+            goal,
+            running: TaskTracker::new(),
+        }
     }
 
     /// The arrivals that are not done, in order. Which iteration one is, and so its rows, follows from

@@ -9,6 +9,7 @@ pub mod listener;
 pub mod machine;
 pub mod monitor;
 mod page;
+pub mod pressure;
 pub mod resources;
 pub mod scrape;
 mod tcp;

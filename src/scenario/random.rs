@@ -21,6 +21,8 @@ pub enum Purpose {
     Retry = 5,
     /// Which kind of user an arrival of open load is.
     Kind = 6,
+    /// Which of two targets an arrival comes to first.
+    Order = 7,
 }
 
 /// The stream of random numbers for one purpose of one iteration of one user.

@@ -6,6 +6,7 @@ pub mod line;
 pub mod normal;
 pub mod order;
 pub mod proportion;
+pub mod sequential;
 pub mod slope;
 pub mod student;
 pub mod usl;

@@ -1,16 +1,25 @@
 //! The normal distribution.
 
-/// The share of a standard normal variate below `z`: Abramowitz and Stegun (1964), "Handbook of
-/// Mathematical Functions", 26.2.17, within 7.5e-8.
+use statrs::distribution::{ContinuousCDF, Normal};
+
+/// Mean 0, standard deviation 1.
+fn standard() -> Normal {
+    Normal::standard()
+}
+
+/// The share of a standard normal variate below `z`.
 pub fn below(z: f64) -> f64 {
-    let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
-    let polynomial = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429]
-        .iter()
-        .rev()
-        .fold(0.0, |sum, factor| (sum + factor) * t);
-    let density = (-z * z / 2.0).exp() / std::f64::consts::TAU.sqrt();
-    let above = density * polynomial;
-    if z >= 0.0 { 1.0 - above } else { above }
+    standard().cdf(z)
+}
+
+/// The share above `z`, exact far out as well.
+pub fn above(z: f64) -> f64 {
+    standard().sf(z)
+}
+
+/// The value below which the share `p` (above 0, below 1) lies.
+pub fn quantile(p: f64) -> f64 {
+    standard().inverse_cdf(p)
 }
 
 #[cfg(test)]
@@ -28,6 +37,8 @@ mod tests {
         ];
         for (z, exact) in known {
             assert!((below(z) - exact).abs() < 2e-7, "{} for {z}", below(z));
+            assert!((above(-z) - exact).abs() < 2e-7, "{} for {z}", above(-z));
+            assert!((quantile(exact) - z).abs() < 1e-4, "{} for {exact}", quantile(exact));
         }
     }
 }

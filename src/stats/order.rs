@@ -19,6 +19,16 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
+/// The middle of the means of all pairs, each value with itself included: Hodges and Lehmann (1963),
+/// "Estimates of location based on rank tests". Nearly as exact as the mean where values are normal,
+/// and hardly moved by one that is far off. Every pair is looked at: give it tens of values.
+pub fn hodges_lehmann(values: &[f64]) -> Option<f64> {
+    let from =
+        |index: usize| values[index..].iter().map(move |other| (values[index] + other) / 2.0);
+    let means: Vec<f64> = (0..values.len()).flat_map(from).collect();
+    median(&means)
+}
+
 /// The largest difference between `values` as a share of their median. `None` where there are fewer
 /// than two, or their median is 0.
 pub fn spread(values: &[f64]) -> Option<f64> {
@@ -41,6 +51,13 @@ mod tests {
         assert_eq!(median(&[1.0, f64::INFINITY, f64::INFINITY]), Some(f64::INFINITY));
         assert_eq!(spread(&[9.0, 10.0, 11.0]), Some(0.2));
         assert_eq!(spread(&[9.0]), None);
+    }
+
+    #[test]
+    fn one_value_that_is_far_off_hardly_moves_the_middle() {
+        assert_eq!(hodges_lehmann(&[1.0, 2.0, 6.0]), Some(2.75));
+        assert_eq!(hodges_lehmann(&[1.0, 2.0, 3.0, 1e9]), Some(2.5));
+        assert_eq!(hodges_lehmann(&[]), None);
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 pub mod compare;
 pub mod entry;
 pub mod folder;
+pub mod gate;
 pub mod journal;
 pub mod profiles;
 mod record;

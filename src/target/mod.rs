@@ -90,6 +90,11 @@ impl Launched {
         }
     }
 
+    /// Whether a target that gander started is gone; of others nothing is known.
+    pub fn has_ended(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.ended().is_some())
+    }
+
     /// Stops what [`Launched::start`] started.
     pub fn stop(self) {
         drop(self.process);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use jiff::Zoned;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use url::Url;
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::flow::{Context, Earlier, Halt, Spending};
-use crate::http::Pool;
+use crate::http::{HttpTarget, Pool};
 use crate::measure::ledger::Ledger;
 use crate::measure::recorder::{Recorder, Window};
 use crate::measure::resource::Observed;
@@ -56,74 +57,166 @@ struct Watchers {
 pub fn drive(
     plan: Plan,
     launched: &Launched,
-    Ready { target, own, runtime }: Ready,
-    Record { journal, earlier }: Record,
+    ready: Ready,
+    record: Record,
     (ends, interrupts): (mpsc::Sender<Ending>, &mut mpsc::Receiver<Ending>),
     output: &Output,
 ) -> Result<Option<Profiles>, Error> {
-    // One shard for each worker, and one for the thread that drives the runtime.
-    let threads = plan.threads + 1;
-    let recorder =
-        Arc::new(Recorder::new(plan.scenario.steps.len(), threads, Window::not_yet_open()));
-    let mut feeder = plan.scenario.data.feeder(plan.seed);
-    let halt = Halt::default();
-    let mut clock = Clock::start();
-    let spent = earlier.as_ref().map(|(_, _, earlier)| (earlier.requests, earlier.tokens));
-    let (requests, tokens) = spent.unwrap_or_default();
-    let earlier = earlier.map(|(at, mut total, earlier)| {
-        total.lose_unfinished();
-        recorder.resume(at, total, earlier.done.clone());
-        feeder = feeder.clone().without(earlier.done.clone());
-        clock = Clock::resume(at);
-        earlier
-    });
-    let (began, wall) = (clock.now(), Zoned::now());
-    let lag = TimerLag::default();
-    runtime.spawn(lag.clone().watch(clock, halt.abort.clone()));
-
-    let mut watchers = Watchers::start(&plan, launched, own, journal, &recorder, clock, lag, &ends);
-    watchers.progress = output.shows_progress().then(|| {
-        let wind_down = WindDown { halt: halt.clone(), clock, recorder: Arc::clone(&recorder) };
-        Progress::start(watchers.monitor.snapshots.clone(), &plan.load, wind_down)
-    });
-    let watch = watch_target(&plan, launched, ends);
+    let clock = record.earlier.as_ref().map_or_else(Clock::start, |(at, ..)| Clock::resume(*at));
     let settle = plan.settle;
-    if !settle.is_zero() {
-        // Before the first connection.
-        watchers.monitor.wait_for_first_look();
-    }
-    let is_reference = matches!(plan.target, Target::Reference(_));
-    let pool = Arc::new(Pool::new(target, clock));
-    let spending = Spending::new(plan.scenario.budget, requests, tokens);
-    let recorded = Arc::clone(&recorder);
-    let context =
-        Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt, earlier });
-    let outcome = runtime.block_on(engine::run(context, interrupts));
-    let at = clock.now();
-    let Ending { stop, reason } =
-        outcome.unwrap_or_else(|error| Ending::because(Stop::Failed, error.to_string()));
-    let part = recorded.window();
-    let window = MeasuredWindow { start: part.start().min(at), end: part.end().min(at) };
-    let clock_shift_seconds = (&Zoned::now() - &wall).total(jiff::Unit::Second).unwrap_or(f64::NAN)
-        - clock.now().since(began).as_secs_f64();
-    // Before the target settles: whoever is killed then has a whole run, without that look.
-    watchers.tell(Entry::End(End { stop, reason, at, window, clock_shift_seconds }));
+    let side = Side { plan, launched, target: ready.target, own: ready.own, record };
+    let (context, mut run) = side.begin(clock, &ready.runtime, &ends);
+    run.watchers.progress = output.shows_progress().then(|| {
+        let recorder = Arc::clone(&context.recorder);
+        let wind_down = WindDown { halt: context.halt.clone(), clock, recorder };
+        Progress::start(run.watchers.monitor.snapshots.clone(), &context.plan.load, wind_down)
+    });
+    let outcome = ready.runtime.block_on(engine::run(context, interrupts));
+    let ended = run.end(&ending(outcome));
     if !settle.is_zero() && !signals::is_interrupted() {
-        runtime.block_on(async { tokio::time::sleep(settle).await });
+        ready.runtime.block_on(async { tokio::time::sleep(settle).await });
     }
-    let settled = clock.now();
-    drop(watch);
-    runtime.shutdown_background();
+    run.close(ended, ready.runtime)
+}
 
-    let (file, sampling) = watchers.finish();
-    let mut file = file?;
-    if !settle.is_zero() && !signals::is_interrupted() {
-        let service = is_reference.then(|| sockets(&launched.url).ok()).flatten();
-        file.append(&Entry::Settled(Settled { load_ended: at, at: settled, service }))?;
+/// Applies the load of both sides at the same moments, by one generator.
+pub fn drive_pair(
+    sides: [Side<'_>; 2],
+    runtime: Runtime,
+    (ends, interrupts): (&mpsc::Sender<Ending>, &mut mpsc::Receiver<Ending>),
+) -> Result<(), Error> {
+    let clock = Clock::start();
+    let [(base, of_base), (head, of_head)] = sides.map(|side| side.begin(clock, &runtime, ends));
+    let ending = ending(runtime.block_on(engine::run_pair([base, head], interrupts)));
+    of_base.end(&ending);
+    of_head.end(&ending);
+    runtime.shutdown_background();
+    let written = of_base.written();
+    of_head.written().and(written)
+}
+
+/// How a run ended; an error of the engine is one way.
+fn ending(outcome: Result<Ending, Error>) -> Ending {
+    outcome.unwrap_or_else(|error| Ending::because(Stop::Failed, error.to_string()))
+}
+
+/// What a run at one target begins with.
+pub struct Side<'a> {
+    /// What is done.
+    pub plan: Plan,
+    /// The target.
+    pub launched: &'a Launched,
+    /// Where requests go.
+    pub target: Arc<HttpTarget>,
+    /// Where it shows its own numbers.
+    pub own: Own,
+    /// Where the run is recorded.
+    pub record: Record,
+}
+
+/// A run at one target, under way.
+struct Underway<'a> {
+    launched: &'a Launched,
+    watchers: Watchers,
+    watch: Watch,
+    recorder: Arc<Recorder>,
+    clock: Clock,
+    began: Offset,
+    wall: Zoned,
+    settles: bool,
+    is_reference: bool,
+}
+
+impl<'a> Side<'a> {
+    /// Starts everything that watches the run; the load is yet to come.
+    fn begin(
+        self,
+        clock: Clock,
+        runtime: &Runtime,
+        ends: &mpsc::Sender<Ending>,
+    ) -> (Arc<Context>, Underway<'a>) {
+        let Side { plan, launched, target, own, record } = self;
+        let Record { journal, earlier } = record;
+        // One shard for each worker, and one for the thread that drives the runtime.
+        let threads = plan.threads + 1;
+        let recorder =
+            Arc::new(Recorder::new(plan.scenario.steps.len(), threads, Window::not_yet_open()));
+        let mut feeder = plan.scenario.data.feeder(plan.seed);
+        let halt = Halt::default();
+        let spent = earlier.as_ref().map(|(_, _, earlier)| (earlier.requests, earlier.tokens));
+        let (requests, tokens) = spent.unwrap_or_default();
+        let earlier = earlier.map(|(at, mut total, earlier)| {
+            total.lose_unfinished();
+            recorder.resume(at, total, earlier.done.clone());
+            feeder = feeder.clone().without(earlier.done.clone());
+            earlier
+        });
+        let (began, wall) = (clock.now(), Zoned::now());
+        let lag = TimerLag::default();
+        runtime.spawn(lag.clone().watch(clock, halt.abort.clone()));
+        let watchers = Watchers::start(&plan, launched, own, journal, &recorder, clock, lag, ends);
+        let watch = watch_target(&plan, launched, ends.clone());
+        let settles = !plan.settle.is_zero();
+        if settles {
+            // Before the first connection.
+            watchers.monitor.wait_for_first_look();
+        }
+        let is_reference = matches!(plan.target, Target::Reference(_));
+        let pool = Arc::new(Pool::new(target, clock));
+        let spending = Spending::new(plan.scenario.budget, requests, tokens);
+        let run = Underway {
+            launched,
+            watchers,
+            watch,
+            recorder: Arc::clone(&recorder),
+            clock,
+            began,
+            wall,
+            settles,
+            is_reference,
+        };
+        let context =
+            Arc::new(Context { plan, clock, recorder, pool, feeder, spending, halt, earlier });
+        (context, run)
     }
-    file.sync()?;
-    // Last, for some samplers take their time: the run is whole by now.
-    Ok(sampling.map(sampler::Session::finish))
+}
+
+impl Underway<'_> {
+    /// Writes down how the load ended, and says when. Before the target settles: whoever is killed then
+    /// has a whole run, without that look.
+    fn end(&self, ending: &Ending) -> Offset {
+        let at = self.clock.now();
+        let Ending { stop, reason } = ending.clone();
+        let part = self.recorder.window();
+        let window = MeasuredWindow { start: part.start().min(at), end: part.end().min(at) };
+        let clock_shift_seconds =
+            (&Zoned::now() - &self.wall).total(jiff::Unit::Second).unwrap_or(f64::NAN)
+                - self.clock.now().since(self.began).as_secs_f64();
+        self.watchers.tell(Entry::End(End { stop, reason, at, window, clock_shift_seconds }));
+        at
+    }
+
+    /// Closes the journal.
+    fn written(self) -> Result<(), Error> {
+        drop(self.watch);
+        self.watchers.finish().0?.sync()
+    }
+
+    /// Closes the journal after a last look at the target, where it has settled.
+    fn close(self, load_ended: Offset, runtime: Runtime) -> Result<Option<Profiles>, Error> {
+        let settled = self.clock.now();
+        drop(self.watch);
+        runtime.shutdown_background();
+        let (file, sampling) = self.watchers.finish();
+        let mut file = file?;
+        if self.settles && !signals::is_interrupted() {
+            let service = self.is_reference.then(|| sockets(&self.launched.url).ok()).flatten();
+            file.append(&Entry::Settled(Settled { load_ended, at: settled, service }))?;
+        }
+        file.sync()?;
+        // Last, for some samplers take their time: the run is whole by now.
+        Ok(sampling.map(sampler::Session::finish))
+    }
 }
 
 impl Watchers {

@@ -2,6 +2,7 @@
 //! another, each with a run folder of its own.
 
 mod drive;
+pub mod pair;
 mod ready;
 
 use std::io::{Write, stderr};

@@ -1,9 +1,10 @@
 //! The tables of a comparison.
 
 use crate::analysis::compare::workload::{Difference, Weight};
-use crate::analysis::compare::{Compared, Part, Quantity, Scale, Word};
+use crate::analysis::compare::{Compared, Part, Word};
 use crate::report::format;
 use crate::report::model::{Cell, Column, Note, Table, Text, Tone};
+use crate::report::quantity::{change, in_unit, unsigned};
 
 use super::{Side, tone};
 
@@ -91,40 +92,6 @@ fn interval(figure: &Compared) -> Option<String> {
     let interval = figure.change?.interval?;
     let [low, high] = [interval.low, interval.high].map(|end| change(figure.quantity, end));
     Some(format!("{low} to {high}"))
-}
-
-/// A change with its sign.
-fn change(quantity: Quantity, amount: f64) -> String {
-    let text = unsigned(quantity, amount.abs());
-    match amount {
-        // What is rounded to nothing has no sign.
-        _ if text.starts_with("0.0%") || text.starts_with("0.00 ") => text,
-        amount if amount > 0.0 => format!("+{text}"),
-        _ => format!("\u{2212}{text}"),
-    }
-}
-
-fn unsigned(quantity: Quantity, amount: f64) -> String {
-    let hundredths = amount * 100.0;
-    match quantity.scale() {
-        Scale::Points => format!("{hundredths:.2} pt"),
-        Scale::Relative if hundredths >= 999.5 => format!("{hundredths:.0}%"),
-        Scale::Relative => format!("{hundredths:.1}%"),
-    }
-}
-
-/// A figure with its unit.
-fn in_unit(quantity: Quantity, value: f64) -> String {
-    match quantity {
-        Quantity::Throughput | Quantity::OutputTokens | Quantity::Rows => {
-            format!("{}/s", format::rate(value))
-        }
-        Quantity::Failures | Quantity::Connections => format::share(value),
-        Quantity::Time(..) | Quantity::RowTime(_) => format!("{} ms", format::millis(value)),
-        Quantity::CpuPerRequest => format!("{} ms", format::amount(value)),
-        Quantity::Cpu => format::cpu(value),
-        Quantity::Memory => format::bytes(value.round() as u64),
-    }
 }
 
 /// In what the sides differ.

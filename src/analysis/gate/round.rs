@@ -54,9 +54,9 @@ impl Value {
     }
 }
 
-/// Values beyond a percentile that a round must have on each side: with fewer its largest value
-/// alone says where it is.
-const BEYOND: f64 = 1.0;
+/// Values beyond a percentile that a round must have on each side: with fewer, its one or two largest
+/// values say where it is, and rounds scatter so much that the percentile keeps a gate from ending.
+const BEYOND: f64 = 3.0;
 /// The same for a stretch of a round.
 const BEYOND_IN_BLOCK: f64 = 2.0;
 /// Stretches of a round at most.

@@ -86,16 +86,17 @@ struct SideOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rounds")]
 struct RoundOptions {
-    /// Iterations that start each second at each version [default: the scenario's, or 30% of what the
-    /// base does alone with the scenario's users]
+    /// Iterations that start each second at each version [default: the scenario's, or a share of what
+    /// the base does alone with the scenario's users: 60%, or less where both would keep more than half
+    /// of the machine busy]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<RateSpan>,
     /// How they are spread: `constant` or `poisson` [default: the scenario's, or constant]
     #[arg(long, value_name = "constant|poisson", value_parser = spread)]
     arrivals: Option<Spread>,
-    /// Measured time of a round
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "4s")]
-    slice: Duration,
+    /// Measured time of a round [default: 4s, or more where the rate is low and the time allows it]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    slice: Option<Duration>,
     /// Load before it, in each round
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "500ms")]
     warm_up: Duration,
@@ -303,10 +304,12 @@ impl RoundOptions {
     /// An error where six rounds do not fit into the time.
     fn check(&self) -> Result<(), Error> {
         use crate::analysis::gate::FEWEST_ROUNDS;
-        if self.slice < Duration::from_secs(1) {
+        let shortest = Duration::from_secs(1);
+        let slice = self.slice.unwrap_or(shortest);
+        if slice < shortest {
             return Err(Error::BadInput("--slice must be 1s at least".to_owned()));
         }
-        let least = (self.slice + self.warm_up) * FEWEST_ROUNDS;
+        let least = (slice + self.warm_up) * FEWEST_ROUNDS;
         match least > self.max_time {
             false => Ok(()),
             true => Err(Error::BadInput(format!(

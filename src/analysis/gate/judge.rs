@@ -16,7 +16,7 @@ use crate::analysis::compare::{Quantity, Scale};
 use crate::measure::metric::Better;
 use crate::stats::bootstrap::Interval;
 use crate::stats::order::median;
-use crate::stats::{proportion, sequential, student};
+use crate::stats::{normal, proportion, sequential, student};
 
 use super::round::{Round, Value};
 use super::{Call, FEWEST_ROUNDS, Judged, Looks, Rules, Subject};
@@ -170,6 +170,8 @@ struct Seen {
     p_margins: [f64; 2],
     /// Where the difference of two shares lies by their counts alone.
     by_counts: Option<Interval>,
+    /// Of shares: requests of the head.
+    requests: Option<f64>,
 }
 
 impl Seen {
@@ -197,6 +199,7 @@ impl Seen {
             p_better: sample.map_or(1.0, |it| it.below(-floor)),
             p_margins: sample.map_or([1.0; 2], |it| [it.below(limit), it.above(-limit)]),
             by_counts: None,
+            requests: None,
         };
         if subject.quantity == Quantity::Failures {
             seen.add_counts(&values, limit);
@@ -217,6 +220,7 @@ impl Seen {
         (self.base, self.head) = (share(base), share(head));
         self.p_worse = self.p_worse.max(more_of_them(base, head));
         self.p_better = self.p_better.max(more_of_them(head, base));
+        self.requests = Some(head.1 as f64).filter(|requests| *requests > 0.0);
         let float = |(hits, of): (u64, u64)| (hits as f64, of as f64);
         self.by_counts = proportion::difference(float(base), float(head));
         if self.by_counts.is_none_or(|alone| alone.high >= limit) {
@@ -240,6 +244,20 @@ impl Seen {
         Some(Interval { low: low.min(least), high: high.max(most) })
     }
 
+    /// The smallest worsening that is found with 80% chance at `level`. Rounds without a failure do not
+    /// scatter; the exact test still wants `k` failures, `2^-k` being the level, where the base has none,
+    /// and so many come with that chance where about `k + 0.84 √k` are expected.
+    fn detectable(&self, level: f64) -> Option<f64> {
+        let sample = self.sample?;
+        let scale = self.subject.quantity.scale();
+        let found = sample.detectable(on_scale(scale, floor(self.margin)), level);
+        let by_counts = self.requests.map_or(0.0, |requests| {
+            let k = -level.log2();
+            (k + normal::quantile(POWER) * k.sqrt()) / requests
+        });
+        Some(off_scale(scale, found).max(by_counts))
+    }
+
     fn judged(self, is_worse: bool, is_better: bool, levels: &Levels) -> Judged {
         let [is_below, is_above] = self.p_margins.map(|p| p < levels.beta);
         let call = match self.lacks {
@@ -252,21 +270,17 @@ impl Seen {
         };
         let scale = self.subject.quantity.scale();
         let sign = worse_is(self.subject.quantity);
-        let interval = self.interval();
-        let floor = floor(self.margin);
         let level = levels.alpha.first().copied().unwrap_or(0.0);
         Judged {
             effect: self.sample.map(|sample| off_scale(scale, sample.mean * sign)),
-            interval,
-            detectable: self
-                .sample
-                .map(|sample| off_scale(scale, sample.detectable(on_scale(scale, floor), level))),
+            interval: self.interval(),
+            detectable: self.detectable(level),
             reason: self.lacks.or_else(|| (!call.is_decided()).then(|| reason(self.sample))),
             subject: self.subject,
             base: self.base,
             head: self.head,
             margin: self.margin,
-            floor,
+            floor: floor(self.margin),
             call,
             rounds: self.rounds,
         }

@@ -13,10 +13,13 @@ use serde_json::json;
 use crate::analysis::compare::{Margins, Quantity, Statistic};
 use crate::analysis::gate::round::values_needed;
 use crate::analysis::gate::{Rules, Subject};
+use crate::analysis::resources::Resources;
 use crate::error::{Error, Exit};
 use crate::measure::metric::Metric;
+use crate::measure::resource::Observed;
 use crate::observe::environment::environment;
 use crate::plan::{Plan, Target};
+use crate::report::format;
 use crate::scenario::slo::Slo;
 use crate::schedule::{self, Arrivals, LoadModel, OpenLoad, RateSpan, Spread};
 use crate::store::folder::RunFolder;
@@ -29,9 +32,16 @@ use super::report::read;
 use rounds::Session;
 pub use tell::finish;
 
-/// Of what the base does alone in closed load, this share is sent to each version: both are alive at
-/// once, and a machine that is nearly full measures its own queues.
-const SHARE: f64 = 0.3;
+/// Of what the base does alone in closed load, at most this share is sent to each version: a service
+/// that is nearly full measures its queues.
+const SHARE: f64 = 0.6;
+/// Both versions together may keep this share of the machine busy: what is nearly full measures its
+/// own queues.
+const BUSY: f64 = 0.5;
+/// A round's measured time where none is given; longer where its p95 needs it …
+const SLICE: Duration = Duration::from_secs(4);
+/// … and so many rounds fit into the time.
+const ROUNDS: u32 = 10;
 
 /// A gate that is to be carried out.
 pub struct Gate {
@@ -66,8 +76,8 @@ pub struct Gate {
 pub struct Shape {
     /// Load before the measured time.
     pub warm_up: Duration,
-    /// Measured time.
-    pub slice: Duration,
+    /// Measured time; `None` where it is as long as the rate makes it.
+    pub slice: Option<Duration>,
     /// How arrivals are spread.
     pub spread: Spread,
     /// Most iterations at the same time at each version.
@@ -77,14 +87,26 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The load of a round at `per_second` iterations a second.
-    fn load(&self, per_second: f64) -> OpenLoad {
+    /// How long a round is measured, at `per_second` iterations a second: for its p95, and within
+    /// `most_time`.
+    fn slice(&self, per_second: f64, most_time: Duration) -> Duration {
+        self.slice.unwrap_or_else(|| {
+            // Some more than it needs, for not every response succeeds.
+            let needed = values_needed(0.95) as f64 * 1.2 / per_second;
+            let longest = (most_time / ROUNDS).saturating_sub(self.warm_up).as_secs_f64();
+            let whole = needed.min(longest).ceil().max(SLICE.as_secs_f64());
+            Duration::from_secs_f64(whole)
+        })
+    }
+
+    /// The load of a round of `slice` at `per_second` iterations a second.
+    fn load(&self, per_second: f64, slice: Duration) -> OpenLoad {
         let rate = schedule::Rate { per_second };
         let stages = RateSpan { from: rate, to: rate };
-        let stages = stages.stages(self.warm_up, self.slice, Duration::ZERO);
+        let stages = stages.stages(self.warm_up, slice, Duration::ZERO);
         OpenLoad {
             arrivals: Arrivals::Rates { stages, spread: self.spread },
-            duration: self.warm_up + self.slice,
+            duration: self.warm_up + slice,
             warm_up: self.warm_up,
             cool_down: Duration::ZERO,
             iterations: None,
@@ -122,11 +144,12 @@ pub fn gate(mut gate: Gate, output: Output) -> Result<Exit, Error> {
         Some(per_second) => GateRate { per_second, of_alone: None },
         None => calibrate(&mut bench, &gate, &folder, &output)?,
     };
+    let slice = gate.shape.slice(rate.per_second, gate.most_time);
     for plan in &mut gate.plans {
-        plan.load = LoadModel::Open(gate.shape.load(rate.per_second));
+        plan.load = LoadModel::Open(gate.shape.load(rate.per_second, slice));
     }
-    let (subjects, left_out) = subjects(&gate, rate.per_second);
-    let record = record(&gate, rate, &subjects, left_out);
+    let (subjects, left_out) = subjects(&gate, rate.per_second * slice.as_secs_f64());
+    let record = GateRecord { slice, left_out, ..record(&gate, rate, &subjects) };
     let failed = Session::new(&gate, bench, &folder, record, subjects, &output).carry_out()?;
     let exit = finish(&folder, &output)?;
     failed.map_or(Ok(exit), Err)
@@ -149,10 +172,19 @@ fn calibrate(
         let why = assessment.validity.reasons.first().cloned().unwrap_or_default();
         Error::CannotRun(format!("the base alone carried no iteration out: {why}"))
     })?;
-    let rate = GateRate { per_second: rounded(alone * SHARE), of_alone: Some(alone) };
+    let used = [Observed::Target, Observed::Generator]
+        .map(|who| Resources::of(&run, who, run.window(), None).cpu_mean_percent.unwrap_or(0.0));
+    let cores = run.start.environment.usable_cores.unwrap_or(1) as f64;
+    let busy = used.iter().sum::<f64>() / 100.0 / cores;
+    let share = SHARE.min(BUSY / 2.0 / busy);
+    let rate = GateRate { per_second: rounded(alone * share), of_alone: Some(alone) };
     tell::say(
         output,
-        &format!("the base alone does {alone:.1}/s: each version gets {}/s", rate.per_second),
+        &format!(
+            "the base alone does {}/s: each version gets {}/s",
+            format::amount(alone),
+            format::amount(rate.per_second)
+        ),
     );
     Ok(rate)
 }
@@ -163,9 +195,9 @@ fn rounded(rate: f64) -> f64 {
     (rate / unit).round() * unit
 }
 
-/// What is judged at the gate's load, and what cannot be, with the reason. Decided before anything is
+/// What is judged where a round has so many responses, and what cannot be, with the reason. Decided before anything is
 /// measured: a figure is never left out for what it showed.
-fn subjects(gate: &Gate, rate: f64) -> (Vec<Subject>, Vec<(String, String)>) {
+fn subjects(gate: &Gate, responses: f64) -> (Vec<Subject>, Vec<(String, String)>) {
     let scenario = &gate.plans[0].scenario;
     let times = [Statistic::P50, Statistic::P95, Statistic::P99];
     let mut wanted: Vec<Subject> =
@@ -184,7 +216,6 @@ fn subjects(gate: &Gate, rate: f64) -> (Vec<Subject>, Vec<(String, String)>) {
             wanted.extend([Statistic::P50, Statistic::P95].map(of));
         }
     }
-    let responses = rate * gate.shape.slice.as_secs_f64();
     let mut left_out = Vec::new();
     wanted.retain(|subject| {
         let Quantity::Time(_, statistic) = subject.quantity else { return true };
@@ -203,12 +234,8 @@ fn subjects(gate: &Gate, rate: f64) -> (Vec<Subject>, Vec<(String, String)>) {
     (wanted, left_out)
 }
 
-fn record(
-    gate: &Gate,
-    rate: GateRate,
-    subjects: &[Subject],
-    left_out: Vec<(String, String)>,
-) -> GateRecord {
+/// What is known of a gate before its first round.
+fn record(gate: &Gate, rate: GateRate, subjects: &[Subject]) -> GateRecord {
     let [base, head] = &gate.plans;
     let scenario = &base.scenario;
     let redact = |text: &str| scenario.redactions().redact(text).into_owned();
@@ -224,7 +251,7 @@ fn record(
         sides: [base, head].map(|plan| redact(&plan.target.to_string())),
         restarts: gate.restarts(),
         rate,
-        slice: gate.shape.slice,
+        slice: Duration::ZERO,
         warm_up: gate.shape.warm_up,
         most_time: gate.most_time,
         margins: gate.margins.clone(),
@@ -233,7 +260,7 @@ fn record(
         effects: gate.effects.clone(),
         slos: gate.slos.clone(),
         subjects: json!(subjects),
-        left_out,
+        left_out: Vec::new(),
         most_rounds: None,
         rounds: Vec::new(),
         set_aside: Vec::new(),

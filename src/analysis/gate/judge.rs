@@ -67,9 +67,26 @@ impl Judge {
         let all: Vec<Seen> = self.subjects.iter().map(seen).collect();
         let worse = holm(&all, |it| it.p_worse, &levels);
         let better = holm(&all, |it| it.p_better, &levels);
+        let end = self.end(count);
         let judged = all.into_iter().zip(worse).zip(better);
-        judged.map(|((seen, worse), better)| seen.judged(worse, better, &levels)).collect()
+        judged.map(|((seen, worse), better)| seen.judged(worse, better, levels.beta, end)).collect()
     }
+
+    /// The last look, of a gate that has made `count` rounds.
+    fn end(&self, count: u32) -> End {
+        let rounds = self.looks.most().max(count).max(2);
+        let last = self.levels.last_key_value();
+        let level = last.and_then(|(_, levels)| levels.alpha.first().copied());
+        End { rounds: f64::from(rounds), level: level.unwrap_or(0.0) }
+    }
+}
+
+/// The last look of a gate that runs to its end.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    rounds: f64,
+    /// At which the first of its figures is tested.
+    level: f64,
 }
 
 /// Whether more rounds would change nothing: something is worse for certain, or all is decided.
@@ -135,6 +152,12 @@ impl Sample {
         let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         let deviation = (squares / (n - 1.0)).sqrt().max(resolution);
         Some(Sample { mean, error: deviation / n.sqrt(), freedom: n - 1.0 })
+    }
+
+    /// What it would be like after so many rounds, by the scatter of those that there are.
+    fn after(self, rounds: f64) -> Sample {
+        let error = self.error * ((self.freedom + 1.0) / rounds).sqrt();
+        Sample { error, freedom: rounds - 1.0, ..self }
     }
 
     /// The p-value against a mean of at most `bound`.
@@ -244,22 +267,24 @@ impl Seen {
         Some(Interval { low: low.min(least), high: high.max(most) })
     }
 
-    /// The smallest worsening that is found with 80% chance at `level`. Rounds without a failure do not
-    /// scatter; the exact test still wants `k` failures, `2^-k` being the level, where the base has none,
-    /// and so many come with that chance where about `k + 0.84 √k` are expected.
-    fn detectable(&self, level: f64) -> Option<f64> {
-        let sample = self.sample?;
+    /// The smallest worsening that a gate which runs to its end finds with 80% chance, by the noise so
+    /// far. Rounds without a failure do not scatter; the exact test still wants `k` failures, `2^-k`
+    /// being the level, where the base has none, and so many come with that chance where about
+    /// `k + 0.84 √k` are expected.
+    fn detectable(&self, End { rounds, level }: End) -> Option<f64> {
+        let sample = self.sample?.after(rounds);
         let scale = self.subject.quantity.scale();
         let found = sample.detectable(on_scale(scale, floor(self.margin)), level);
         let by_counts = self.requests.map_or(0.0, |requests| {
             let k = -level.log2();
-            (k + normal::quantile(POWER) * k.sqrt()) / requests
+            let of_all = requests / self.rounds.max(1) as f64 * rounds;
+            (k + normal::quantile(POWER) * k.sqrt()) / of_all
         });
         Some(off_scale(scale, found).max(by_counts))
     }
 
-    fn judged(self, is_worse: bool, is_better: bool, levels: &Levels) -> Judged {
-        let [is_below, is_above] = self.p_margins.map(|p| p < levels.beta);
+    fn judged(self, is_worse: bool, is_better: bool, beta: f64, end: End) -> Judged {
+        let [is_below, is_above] = self.p_margins.map(|p| p < beta);
         let call = match self.lacks {
             Some(_) => Call::Inconclusive,
             None if is_below && is_above => Call::Unchanged,
@@ -270,11 +295,10 @@ impl Seen {
         };
         let scale = self.subject.quantity.scale();
         let sign = worse_is(self.subject.quantity);
-        let level = levels.alpha.first().copied().unwrap_or(0.0);
         Judged {
             effect: self.sample.map(|sample| off_scale(scale, sample.mean * sign)),
             interval: self.interval(),
-            detectable: self.detectable(level),
+            detectable: self.detectable(end),
             reason: self.lacks.or_else(|| (!call.is_decided()).then(|| reason(self.sample))),
             subject: self.subject,
             base: self.base,

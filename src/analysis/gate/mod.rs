@@ -177,7 +177,8 @@ pub struct Judged {
     pub call: Call,
     /// Why no more, where it is inconclusive.
     pub reason: Option<String>,
-    /// The smallest worsening that would have been found with 80% chance at the noise of this gate.
+    /// The smallest worsening that this gate would have found with 80% chance, had it run to its end, at
+    /// the noise of its rounds.
     pub detectable: Option<f64>,
     /// Values that the word rests on.
     pub rounds: usize,

@@ -164,8 +164,8 @@ fn notes(told: &Told<'_>) -> Vec<String> {
             percent(record.alpha),
             percent(record.beta)
         ),
-        "The smallest worsening that a gate with this noise and this many rounds finds in four of five \
-         cases."
+        "The smallest worsening that this gate, at the noise of its rounds, finds in four of five cases \
+         if it runs to its end."
             .to_owned(),
     ]
 }

@@ -12,6 +12,7 @@ mod gander;
 #[path = "gate/simulated.rs"]
 mod simulated;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -210,6 +211,7 @@ fn both_versions_get_the_same_requests_at_the_same_moments() {
     let (summary, _) = gate.json(&format!("inference-single {service} {SHORT}"));
     let folders = rounds_of(&folder(&summary));
     assert!(folders.len() >= 6, "{folders:?}");
+    let (starts, mut services) = (2 * folders.len(), BTreeSet::new());
     for [base, head] in folders {
         let [base, head] = [base, head].map(|folder| journal::read(&folder).unwrap());
         let [of_base, of_head] = [base.ledger(), head.ledger()];
@@ -219,7 +221,9 @@ fn both_versions_get_the_same_requests_at_the_same_moments() {
         assert_eq!(of_base.iterations_started, 72);
         assert_eq!(base.start.plan.seed, head.start.plan.seed);
         assert_eq!(base.start.plan.digest, head.start.plan.digest);
+        services.extend([base, head].map(|run| run.start.plan.target.origin));
     }
+    assert_eq!(services.len(), starts, "each start has draws of its own: {services:?}");
 }
 
 /// The run folders of each round of a gate: base and head.

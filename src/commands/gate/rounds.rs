@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::analysis::gate::{FEWEST_ROUNDS, Judge, Looks, Round, Subject, is_clear};
 use crate::error::{Error, Exit};
 use crate::observe::pressure::Pressure;
-use crate::plan::{Plan, Stop};
+use crate::plan::{Plan, Stop, Target};
 use crate::report::gate::words;
 use crate::stats::bootstrap::generator;
 use crate::store::folder::RunFolder;
@@ -158,13 +158,17 @@ impl<'a> Session<'a> {
     fn attempt(&mut self, attempt: u32, base_first: bool) -> Result<Made, Error> {
         signals::check()?;
         let reports = self.folder.path().join("rounds");
-        let plan = |plan: &Plan| Plan {
+        // Each start of each gate its own; TOML's numbers have 63 bits.
+        let luck = (self.gate.plans[0].seed % (1 << 32)) << 20 | u64::from(attempt) << 1;
+        let plan = |side: u64, plan: &Plan| Plan {
             reports: reports.clone(),
             // Both versions get the same inputs; each round gets others.
             seed: plan.seed.wrapping_add(u64::from(attempt)),
+            target: with_luck(&plan.target, luck.wrapping_add(side)),
             ..plan.clone()
         };
-        let plans = self.gate.plans.each_ref().map(plan);
+        let [base, head] = &self.gate.plans;
+        let plans = [plan(0, base), plan(1, head)];
         let names = [format!("{attempt:03}-base"), format!("{attempt:03}-head")];
         let pressure = Pressure::start();
         let made = self.bench.measure_both([&names[0], &names[1]], plans, base_first)?;
@@ -193,6 +197,16 @@ impl<'a> Session<'a> {
     fn save(&self) -> Result<(), Error> {
         stored::write(self.folder, &self.record, Value::Null)
     }
+}
+
+/// A reference service draws its times and faults from a seed: with one and the same, every start would
+/// have the same luck, and noise would look smaller than it is. One whose seed was named keeps it.
+fn with_luck(target: &Target, seed: u64) -> Target {
+    let mut target = target.clone();
+    if let Target::Reference(service) = &mut target {
+        service.options.entry("seed".to_owned()).or_insert_with(|| seed.to_string());
+    }
+    target
 }
 
 /// How the gate ends where a version has ended by itself.

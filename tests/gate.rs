@@ -207,7 +207,7 @@ fn a_head_that_is_slower_fails_and_the_figure_is_named() {
 fn both_versions_get_the_same_requests_at_the_same_moments() {
     let _alone = gander::one_at_a_time();
     let gate = Gate::new();
-    let service = "--head-service latency.base=150ms";
+    let service = "--head-service latency.base=150ms --arrivals constant";
     let (summary, _) = gate.json(&format!("inference-single {service} {SHORT}"));
     let folders = rounds_of(&folder(&summary));
     assert!(folders.len() >= 6, "{folders:?}");

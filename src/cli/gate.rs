@@ -91,7 +91,8 @@ struct RoundOptions {
     /// of the machine busy]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<RateSpan>,
-    /// How they are spread: `constant` or `poisson` [default: the scenario's, or constant]
+    /// How they are spread: `constant` or `poisson` [default: the scenario's, or poisson: evenly spaced
+    /// requests may fall in step with answers and timers, and then a small change looks larger or smaller]
     #[arg(long, value_name = "constant|poisson", value_parser = spread)]
     arrivals: Option<Spread>,
     /// Measured time of a round [default: 4s, or more where the rate is low and the time allows it]
@@ -337,7 +338,7 @@ impl RoundOptions {
         Shape {
             warm_up: self.warm_up,
             slice: self.slice,
-            spread: self.arrivals.or(scenario.load.arrivals).unwrap_or_default(),
+            spread: self.arrivals.or(scenario.load.arrivals).unwrap_or(Spread::Poisson),
             max_in_flight: scenario.load.max_in_flight.unwrap_or(DEFAULT_MAX_IN_FLIGHT),
             drain: longest.map_or(DEFAULT_DRAIN, |timeout| timeout.max(DEFAULT_DRAIN)),
         }

@@ -73,8 +73,9 @@ pub fn headline<'a>(judged: impl Iterator<Item = &'a Judged>) -> Text {
         (0, _) => Text::from("No expectations"),
         (_, 0) => count.in_words(),
         (all, controls) => count.in_words().plain(format!(
-            ": {} of the service, and {controls} controls, which test the study and gander",
-            all - controls
+            " ({} of the service, {} of the study and of gander itself)",
+            all - controls,
+            format::counted(controls as u64, "control", "controls")
         )),
     }
 }

@@ -228,7 +228,7 @@ pub fn scope(runs: &Json, intervals: BTreeMap<[String; 3], String>) -> Value {
     let runs = runs.as_object().into_iter().flatten();
     let runs = runs.map(|(name, figures)| (name.clone(), from_json_value(figures)));
     let interval = ("interval".to_owned(), Value::from_function(of));
-    runs.chain([interval]).collect()
+    Value::from_pairs(runs.chain([interval]))
 }
 
 /// Functions, which are no figures.

@@ -248,7 +248,7 @@ fn what_rests_on_too_little_is_inconclusive_and_says_so() {
     let comparison = compared(&short(1), &short(2));
     let reason = |quantity| figure(&comparison, quantity).reason.clone().unwrap_or_default();
     assert_eq!(reason(response(Statistic::P50)), "too few blocks of time");
-    assert!(reason(response(Statistic::P99)).ends_with("values, fewer than 500"));
+    assert!(reason(response(Statistic::P99)).ends_with(", and 500 are needed"));
     assert_eq!(reason(Quantity::Memory), "one value a run, fewer than 3 runs");
     for (_, it) in comparison.figures().filter(|(_, it)| it.reason.is_some()) {
         assert_eq!(it.word, Word::Inconclusive, "{it:?}");

@@ -20,7 +20,30 @@ pub fn add_to(report: &mut Report, diagnosis: &Diagnosis) {
 
 /// The section, whose footnote goes into `report`.
 pub fn part_of(report: &mut Report, diagnosis: &Diagnosis) -> Section {
-    let note = (!diagnosis.findings.is_empty()).then(|| {
+    let note = note(report, diagnosis);
+    let section = section(diagnosis, note);
+    match diagnosis.not_judged.is_empty() {
+        true => section,
+        false => section.with("Not judged:").with(Block::List(not_judged(diagnosis))),
+    }
+}
+
+/// The same within a larger report: what could not be judged by name alone.
+pub fn in_short(report: &mut Report, diagnosis: &Diagnosis) -> Section {
+    let note = note(report, diagnosis);
+    let section = section(diagnosis, note);
+    match diagnosis.not_judged.is_empty() {
+        true => section,
+        false => {
+            let causes = diagnosis.not_judged.iter().map(|not| not.cause);
+            section
+                .with(names("Not judged, as the report of the run explains: ", causes).plain("."))
+        }
+    }
+}
+
+fn note(report: &mut Report, diagnosis: &Diagnosis) -> Option<Note> {
+    (!diagnosis.findings.is_empty()).then(|| {
         let known = report.footnotes.iter().position(|note| note == SURE);
         Note(
             1 + known.unwrap_or_else(|| {
@@ -28,8 +51,7 @@ pub fn part_of(report: &mut Report, diagnosis: &Diagnosis) -> Section {
                 report.footnotes.len() - 1
             }),
         )
-    });
-    section(diagnosis, note)
+    })
 }
 
 /// `findings`, `clear` and `not_judged`, causes by their names.
@@ -40,8 +62,12 @@ pub fn json(diagnosis: &Diagnosis) -> Value {
 fn section(diagnosis: &Diagnosis, note: Option<Note>) -> Section {
     let mut section = Section::new("Diagnosis").brief(true);
     if diagnosis.faults().next().is_none() {
-        section = section.with(Text::emphasis(Tone::Good, "Nothing was found").plain(format!(
-            " that is to be mended, by {} of {} rules.",
+        let more = match diagnosis.findings.is_empty() {
+            true => ".",
+            false => "; what follows tells where the time goes, and is no fault.",
+        };
+        section = section.with(Text::emphasis(Tone::Good, "No fault was found").plain(format!(
+            " by the {} of {} rules that could judge{more}",
             diagnosis.clear.len() + diagnosis.findings.len(),
             Cause::ALL.len()
         )));
@@ -53,22 +79,23 @@ fn section(diagnosis: &Diagnosis, note: Option<Note>) -> Section {
         let clear = diagnosis.clear.iter().copied();
         section = section.with(names("Looked for and not found: ", clear).plain("."));
     }
-    if !diagnosis.not_judged.is_empty() {
-        section = section.with("Not judged:").with(Block::List(not_judged(diagnosis)));
-    }
     section
 }
 
 fn heading(finding: &Finding, note: Option<Note>) -> Text {
     let tone = if finding.is_fault { Tone::Bad } else { Tone::Neutral };
-    let text = Text::emphasis(tone, finding.cause.label()).plain(" (").code(finding.cause.name());
+    let label = match finding.is_fault {
+        true => finding.cause.label().to_owned(),
+        false => format!("For information: {}", finding.cause.label()),
+    };
+    let text = Text::emphasis(tone, label).plain(" (").code(finding.cause.name());
     let text = text.plain("), ").plain(match finding.confidence {
         Confidence::Redrawn { share } | Confidence::Sampled { share } => {
             format!("confidence {}", format::share(share))
         }
         Confidence::Seen => "as seen".to_owned(),
         Confidence::TooShort => {
-            "confidence not measured: too little was measured to draw from".to_owned()
+            "confidence not measured: the run is too short to estimate it".to_owned()
         }
     });
     match note {
@@ -83,8 +110,12 @@ fn items(finding: &Finding) -> Vec<Text> {
         finding.evidence.iter().map(|sentence| Text::from(sentence.as_str())).collect();
     let strong =
         |word: &str, text: &str| Text::emphasis(Tone::Neutral, word).plain(format!(": {text}"));
-    items.push(strong("To change", &finding.advice));
-    items.push(strong("To expect", &finding.gain));
+    let [change, expect] = match finding.is_fault {
+        true => ["To change", "To expect"],
+        false => ["To be faster still", "What that could give"],
+    };
+    items.push(strong(change, &finding.advice));
+    items.push(strong(expect, &finding.gain));
     if !finding.or_else.is_empty() {
         let text = Text::emphasis(Tone::Neutral, "Or else").plain(": ");
         let also = finding.or_else.iter().copied();

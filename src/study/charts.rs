@@ -21,7 +21,7 @@ pub fn drawn(asked: &Asked, stem: &str, findings: &Findings) -> Vec<Block> {
         Drawn::Memory(runs) => of_memory(runs, findings).into_iter().collect(),
         Drawn::Latency(run) => over_time(run, findings, false),
         Drawn::Throughput(run) => over_time(run, findings, true),
-        Drawn::Curve { points, axis } => curve(points, axis, findings),
+        Drawn::Curve { points, axis } => curve(points, axis, asked.title.as_deref(), findings),
         Drawn::Bars { axis, series, bars } => {
             of_bars(asked, axis, series, bars, findings).into_iter().collect()
         }
@@ -104,7 +104,12 @@ fn over_time(run: &str, findings: &Findings, is_throughput: bool) -> Vec<Chart> 
     chart.map(named).into_iter().collect()
 }
 
-fn curve(points: &[(f64, String)], axis: &str, findings: &Findings) -> Vec<Chart> {
+fn curve(
+    points: &[(f64, String)],
+    axis: &str,
+    title: Option<&str>,
+    findings: &Findings,
+) -> Vec<Chart> {
     let level = |(load, run): &(f64, String)| {
         let of = findings.measured.get(run)?;
         Some(Level {
@@ -124,7 +129,15 @@ fn curve(points: &[(f64, String)], axis: &str, findings: &Findings) -> Vec<Chart
     let law: Vec<(f64, f64)> =
         known.filter_map(|level| Some((level.number?, level.figures.rps?))).collect();
     let fit = usl::fit(&law, findings.record.seed);
-    sweep::all(&Group { other: None, levels, fit, gain: None }, axis, None, "")
+    let subtitle = match fit.is_ok() {
+        true => {
+            "All slices of a run together; the fitted law says how waiting for each other bends the line"
+        }
+        false => "All slices of a run together",
+    };
+    let against = axis.to_lowercase();
+    let said = sweep::Said { label: axis, against: &against, of: title, subtitle, stem: "" };
+    sweep::all(&Group { other: None, levels, fit, gain: None }, said)
 }
 
 fn of_bars(

@@ -63,7 +63,9 @@ impl Measured {
         put("steps", self.steps());
         put("rows", summary.rows.as_ref().map_or(Value::Null, rows));
         put("tokens", self.tokens());
-        put("leaks", self.leaks());
+        put("leaks", self.leaks(|of| json!(of.verdict)));
+        put("growth", self.leaks(|of| json!(of.growth.map(|growth| growth.slope * 60.0))));
+        put("growth_seen", self.leaks(|of| json!(of.growth.map(|it| it.detectable * 60.0))));
         put("alerts", self.alerts());
         put("diagnosis", diagnosis(&self.diagnosis));
         put("ledger", json!(self.ledger));
@@ -128,8 +130,9 @@ impl Measured {
         Value::Object(all)
     }
 
-    /// Verdicts of the last slice, for it is the last that shows what is kept.
-    fn leaks(&self) -> Value {
+    /// Of each resource what `figure` says of the last slice, for it is the last that shows what is
+    /// kept.
+    fn leaks(&self, figure: fn(&leak::ResourceVerdict) -> Value) -> Value {
         let Some(run) = self.group.runs.last() else { return Value::Null };
         let name = |resource: leak::Resource| match resource {
             leak::Resource::Memory => "memory",
@@ -138,9 +141,7 @@ impl Measured {
             leak::Resource::Threads => "threads",
         };
         let found = leak::judge(run);
-        Value::Object(
-            found.iter().map(|of| (name(of.resource).to_owned(), json!(of.verdict))).collect(),
-        )
+        Value::Object(found.iter().map(|of| (name(of.resource).to_owned(), figure(of))).collect())
     }
 }
 
@@ -211,13 +212,16 @@ fn diagnosis(of: &Diagnosis) -> Value {
 }
 
 fn profile(of: &ProfileFindings) -> Value {
-    let target = of.target_cpu();
+    let taken = of.target_cpu();
+    // Of a profile of low quality nothing is concluded, and so nothing is said.
+    let target = taken.filter(|target| target.is_sound());
     let waiting = of.waiting.as_ref();
     let top = target.and_then(|target| target.functions.by_own().into_iter().next());
     json!({
         "wait_share": waiting.map(|waiting| waiting.wait_share),
         "bound": waiting.map(|waiting| waiting.bound),
-        "samples": target.map(|target| target.record.samples),
+        "sound": taken.map(Profiled::is_sound),
+        "samples": taken.map(|taken| taken.record.samples),
         "cpu_per_request": target.and_then(|target| target.ms_per_request(target.total())),
         "top": top.as_ref().map(|row| last_part(&row.name)),
         "top_share": top.as_ref().zip(target).map(|(row, target)| target.share(row.own)),

@@ -150,7 +150,7 @@ pub struct RowFile {
 pub struct ChartFile {
     /// What is drawn.
     pub kind: At<ChartKind>,
-    /// Title, where the usual one does not do.
+    /// Title, where the usual one does not do; of a `curve`, what its two pictures are of.
     pub title: Option<String>,
     /// The runs that are drawn; of `latency` and `throughput` one.
     #[serde(default)]
@@ -214,4 +214,8 @@ pub struct ExpectFile {
     pub shown: Option<At<String>>,
     /// What the model expects, in words.
     pub expected: Option<String>,
+    /// Whether it tests the study and gander, and not the service: a planted fault that must be seen,
+    /// a setting that must be in force. The head of the report counts these apart.
+    #[serde(default)]
+    pub control: bool,
 }

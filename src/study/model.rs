@@ -188,4 +188,6 @@ pub struct Expectation {
     pub shown: Option<String>,
     /// What the model expects.
     pub expected: Option<String>,
+    /// Whether it tests the study and gander, and not the service.
+    pub is_control: bool,
 }

@@ -25,6 +25,9 @@ pub enum Below {
 /// Figures of a time.
 pub const TIMES: &[&str] = &["count", "mean", "min", "p50", "p90", "p95", "p99", "p999", "max"];
 
+/// What a soak watches.
+pub const RESOURCES: &[&str] = &["memory", "files", "sockets", "threads"];
+
 const fn name(name: &'static str, below: Below, about: &'static str) -> Name {
     Name { name, below, about }
 }
@@ -127,10 +130,21 @@ pub const NAMES: &[Name] = &[
         "verdicts of a soak by resource: `memory`, `files`, `sockets`, `threads`",
     ),
     name(
+        "growth",
+        These(RESOURCES),
+        "steady growth of the target's resources after the burn-in, a minute, in the last slice; memory in bytes",
+    ),
+    name(
+        "growth_seen",
+        These(RESOURCES),
+        "the slowest growth, a minute, that would have been called a leak",
+    ),
+    name(
         "profile",
         These(&[
             "wait_share",
             "bound",
+            "sound",
             "samples",
             "cpu_per_request",
             "top",
@@ -138,6 +152,6 @@ pub const NAMES: &[Name] = &[
             "self",
             "cumulative",
         ]),
-        "of a profiled run: share of a request's time that is waiting; what binds the service (`io`, `cpu`, `one_thread`, `mixed`, `unclear`); samples; CPU milliseconds a request; the function with most samples of its own, by the last part of its name, and its share; shares of all functions by the last parts of their names, as `profile.self.embed`",
+        "share of a request's time that is waiting; what binds the service (`io`, `cpu`, `one_thread`, `mixed`, `unclear`), both from processor time alone; of a profiled run whether its profile is sound, its samples and, only of a sound one, CPU milliseconds a request; the function with most samples of its own, by the last part of its name, and its share; shares of all functions by the last parts of their names, as `profile.self.embed`",
     ),
 ];

@@ -11,9 +11,7 @@ use super::marked::marked;
 use super::model::{self, Row, Study};
 use super::verdict::Judged;
 use super::words::{Said, Words, scope};
-use super::{charts, tables};
-use crate::analysis::Ruling;
-use crate::report::format;
+use super::{charts, rulings, tables};
 use crate::report::model::{Block, Column, Report, Section, Table, Text, Tone};
 use crate::report::provenance;
 use crate::store::study::{StudyEnd, StudyRecord};
@@ -40,7 +38,8 @@ impl Findings {
         let figures: Map<String, Json> =
             measured.iter().map(|(name, of)| (name.clone(), of.figures())).collect();
         let figures = Json::Object(figures);
-        let (words, scope) = (Words::default(), scope(&figures));
+        let intervals = tables::intervals(&study, &measured, record.seed);
+        let (words, scope) = (Words::default(), scope(&figures, intervals));
         let judged = study.sections.iter().map(|section| {
             // Expectations on runs that a quick study leaves out are no expectations of it.
             let is_asked =
@@ -133,8 +132,16 @@ pub fn build(findings: &Findings) -> Report {
         }
     }
     other_profiles(&mut report, findings);
-    let last = [coverage(findings), tables::runs_made(findings), provenance(findings)];
-    report.sections.extend(last.into_iter().filter(|section| !section.blocks.is_empty()));
+    let judged: Vec<(&str, Option<&str>, &[Judged])> = study
+        .sections
+        .iter()
+        .zip(&findings.judged)
+        .map(|(of, judged)| (of.title.as_str(), of.category.as_deref(), judged.as_slice()))
+        .collect();
+    let last = std::iter::once(rulings::coverage(&judged))
+        .chain(rulings::appendix(&judged))
+        .chain([tables::runs_made(findings), provenance(findings)]);
+    report.sections.extend(last.filter(|section| !section.blocks.is_empty()));
     report
 }
 
@@ -145,7 +152,7 @@ fn diagnosis(
     (name, measured): (&String, &Measured),
     findings: &Findings,
 ) {
-    let section = crate::report::diagnosis::part_of(report, &measured.diagnosis);
+    let section = crate::report::diagnosis::in_short(report, &measured.diagnosis);
     let title = format!("{}: {}", section.title, findings.about(name));
     report.sections.push(Section { title, level: section.level + level, ..section });
 }
@@ -179,30 +186,7 @@ fn profiles(report: &mut Report, level: usize, (name, measured): (&String, &Meas
 }
 
 fn subtitle(findings: &Findings) -> Vec<Text> {
-    let (mut passed, mut failed, mut unknown) = (0, 0, 0);
-    for judged in findings.judged() {
-        match judged.ruling {
-            Ruling::Passed => passed += 1,
-            Ruling::Failed => failed += 1,
-            Ruling::Unknown => unknown += 1,
-        }
-    }
-    let all = passed + failed + unknown;
-    let mut verdict = match () {
-        () if failed > 0 => {
-            Text::emphasis(Tone::Bad, format!("{failed} of {all} expectations failed"))
-        }
-        () if unknown > 0 => Text::emphasis(
-            Tone::Warning,
-            format!("{unknown} of {all} expectations could not be judged"),
-        ),
-        () if all == 0 => Text::from("No expectations"),
-        () => Text::emphasis(Tone::Good, format!("All {all} expectations held")),
-    };
-    if failed > 0 && unknown > 0 {
-        verdict = verdict.plain(format!(", {unknown} could not be judged"));
-    }
-    let mut lines = vec![verdict];
+    let mut lines = vec![rulings::headline(findings.judged())];
     let invalid: Vec<&str> = findings
         .measured
         .iter()
@@ -231,6 +215,11 @@ fn subtitle(findings: &Findings) -> Vec<Text> {
             format!("Interrupted after {made} of {planned} slices"),
         )),
     }
+    if !findings.record.environment.optimised_build {
+        lines.push(Text::emphasis(Tone::Warning, "A debug build").plain(
+            " of gander and its reference services measured this: what they cost themselves is more than in a release build",
+        ));
+    }
     lines.extend(findings.study.subject.as_deref().map(Text::from));
     lines
 }
@@ -253,11 +242,11 @@ fn section(
     if !items.is_empty() {
         section = section.with(Block::List(items));
     }
-    if !of.runs.is_empty() {
-        section = section.with(tables::runs(&of.runs, findings));
-    }
     if !of.columns.is_empty() {
         section = section.with(table(of, findings));
+    }
+    if !of.runs.is_empty() {
+        section = section.with(tables::runs(&of.runs, findings));
     }
     for pair in &of.compare {
         section = section.with(tables::pair(pair, findings));
@@ -266,9 +255,7 @@ fn section(
         let stem = format!("{stem}-{number}");
         section = charts::drawn(chart, &stem, findings).into_iter().fold(section, Section::with);
     }
-    if !judged.is_empty() {
-        section = section.with(verdicts(judged));
-    }
+    section = rulings::in_place(judged).into_iter().fold(section, Section::with);
     report.sections.push(section);
     for run in of.diagnosis.iter().filter_map(|name| findings.measured.get_key_value(name)) {
         diagnosis(report, of.level, run, findings);
@@ -303,82 +290,6 @@ fn table(of: &model::Section, findings: &Findings) -> Table {
     table
 }
 
-fn verdicts(judged: &[Judged]) -> Table {
-    let mut table = Table::new([
-        Column::words("Expectation"),
-        Column::words("Model").expendable(1),
-        Column::figures("Accepted"),
-        Column::figures("Measured"),
-        Column::words("Verdict"),
-    ]);
-    table.rows.extend(judged.iter().map(|of| {
-        let verdict = match of.ruling {
-            Ruling::Passed => Text::emphasis(Tone::Good, "passed"),
-            Ruling::Failed => Text::emphasis(Tone::Bad, "FAILED"),
-            Ruling::Unknown => Text::emphasis(Tone::Warning, "not judged"),
-        };
-        vec![
-            of.what.as_str().into(),
-            of.expected.as_deref().unwrap_or_default().into(),
-            of.accepted.as_str().into(),
-            of.measured.as_str().into(),
-            verdict.into(),
-        ]
-    }));
-    table
-}
-
-/// The row of all categories.
-const TOTAL: &str = "total";
-
-/// What was judged, by category: made from what ran.
-fn coverage(findings: &Findings) -> Section {
-    let mut by_category: Vec<(&str, [usize; 3])> = Vec::new();
-    for (section, judged) in findings.study.sections.iter().zip(&findings.judged) {
-        let Some(category) = section.category.as_deref().filter(|_| !judged.is_empty()) else {
-            continue;
-        };
-        let place = by_category.iter().position(|(name, _)| *name == category);
-        let place = place.unwrap_or_else(|| {
-            by_category.push((category, [0; 3]));
-            by_category.len() - 1
-        });
-        for of in judged {
-            by_category[place].1[of.ruling as usize] += 1;
-        }
-    }
-    let section = Section::new("Coverage");
-    if by_category.is_empty() {
-        return section;
-    }
-    let row = |name: &str, [passed, failed, unknown]: [usize; 3]| {
-        let (tone, status) = match (failed, unknown) {
-            (0, 0) => (Tone::Good, "all passed".to_owned()),
-            (0, unknown) => (Tone::Warning, format!("{unknown} not judged")),
-            (failed, _) => (Tone::Bad, format!("{failed} failed")),
-        };
-        // The last row stands out by itself.
-        let status = match name {
-            TOTAL => Text::from(status),
-            _ => Text::emphasis(tone, status),
-        };
-        let count = format::count((passed + failed + unknown) as u64);
-        vec![name.into(), count.as_str().into(), status.into()]
-    };
-    let mut table = Table::new([
-        Column::words("Category"),
-        Column::figures("Expectations"),
-        Column::words("Status"),
-    ]);
-    let mut sum = [0; 3];
-    for (name, counts) in by_category {
-        sum = std::array::from_fn(|index| sum[index] + counts[index]);
-        table.rows.push(row(name, counts));
-    }
-    table.total = Some(row(TOTAL, sum));
-    section.with(table)
-}
-
 fn provenance(findings: &Findings) -> Section {
     let record = &findings.record;
     let environment = &record.environment;
@@ -388,7 +299,12 @@ fn provenance(findings: &Findings) -> Section {
         ("Seed", Text::from(record.seed.to_string())),
         ("Machine", provenance::machine(environment)),
         ("gander", Text::from(provenance::version(environment))),
+        ("Build", Text::from(build_of(environment.optimised_build))),
     ];
     let facts = facts.into_iter().map(|(name, text)| (name.to_owned(), text));
     Section::new("Provenance").with(Block::Facts(facts.collect()))
+}
+
+fn build_of(is_optimised: bool) -> &'static str {
+    if is_optimised { "release" } else { "debug, without optimisation" }
 }

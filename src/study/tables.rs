@@ -1,10 +1,14 @@
 //! Tables that a study's sections are made of.
 
-use super::model::Pair;
+use std::collections::BTreeMap;
+
+use super::figures::Measured;
+use super::model::{Pair, Study};
 use super::report::Findings;
-use crate::analysis::compare::{Margins, Rules, compare};
+use crate::analysis::compare::{Comparison, Margins, Rules, compare};
+use crate::measure::distribution::Damaged;
 use crate::measure::summary::samples_needed;
-use crate::report::compare::{notes, table};
+use crate::report::compare::{interval, notes, table};
 use crate::report::format;
 use crate::report::model::{Block, Cell, Column, Note, Section, Table, Text, Tone};
 use crate::report::run::few_samples;
@@ -15,8 +19,8 @@ const FEWEST_PAIRS: usize = 6;
 
 /// How figures and intervals are made: the notes of a study's report.
 pub fn footnotes() -> Vec<String> {
-    let figures = "Figures of a run are those of its slices together; percentiles are HDR values (the smallest recorded value with at least that share of the values at or below it, to three digits), of successes.";
-    let drawn = "Drawn: slices, where a run has three or more of them, and stretches of time in them; from six on, the n-th slices of both runs as a pair.";
+    let figures = "Figures of a run are those of its slices together. Percentiles are of successes: the smallest value with at least that share of the values at or below it, to three digits.";
+    let drawn = "Of runs with three slices or more, slices were drawn as well; from six on, the n-th of both runs as a pair.";
     let [interval, verdict] = notes(drawn);
     vec![figures.to_owned(), interval, verdict, few_samples()]
 }
@@ -32,6 +36,7 @@ const COMPARISON: [Note; 2] = [Note(2), Note(3)];
 pub fn runs(names: &[String], findings: &Findings) -> Table {
     let mut table = Table::new([
         Column::words("Run"),
+        Column::figures("Slices").expendable(1),
         Column::figures("Requests"),
         Column::figures("RPS"),
         Column::figures("Mean ms").note(FIGURES),
@@ -39,7 +44,7 @@ pub fn runs(names: &[String], findings: &Findings) -> Table {
         Column::figures("p95 ms"),
         Column::figures("p99 ms"),
         Column::figures("Fail %"),
-        Column::figures("CPU"),
+        Column::figures("CPU, % of one"),
     ]);
     table.rows.extend(names.iter().map(|name| row(name, findings)));
     table
@@ -59,6 +64,7 @@ fn row(name: &str, findings: &Findings) -> Vec<Cell> {
     };
     vec![
         findings.about(name).into(),
+        figure("slices", |slices| format::count(slices as u64)),
         figure("count", |count| format::count(count as u64)),
         figure("rps", format::rate),
         figure("mean", format::millis),
@@ -70,6 +76,30 @@ fn row(name: &str, findings: &Findings) -> Vec<Cell> {
     ]
 }
 
+fn compared([was, is]: [&Measured; 2], seed: u64) -> Result<Comparison, Damaged> {
+    let paired = was.group.runs.len() >= FEWEST_PAIRS;
+    compare(&was.group, &is.group, &Rules { margins: Margins::default(), paired, seed })
+}
+
+/// The 95% interval of each change of each pair that a section compares, in words.
+pub fn intervals(
+    study: &Study,
+    measured: &BTreeMap<String, Measured>,
+    seed: u64,
+) -> BTreeMap<[String; 3], String> {
+    let pairs = study.sections.iter().flat_map(|section| &section.compare);
+    let figures = pairs.flat_map(|pair| {
+        let sides = measured.get(&pair.before).zip(measured.get(&pair.after));
+        let compared = sides.and_then(|(was, is)| compared([was, is], seed).ok());
+        let whole = compared.and_then(|compared| compared.parts.into_iter().next());
+        whole.into_iter().flat_map(|part| part.figures).filter_map(move |figure| {
+            let key = [pair.before.clone(), pair.after.clone(), figure.quantity.name()];
+            Some((key, interval(&figure)?))
+        })
+    });
+    figures.collect()
+}
+
 /// Two runs, and how each figure changed; why not, where they cannot be compared.
 pub fn pair(pair: &Pair, findings: &Findings) -> Block {
     let (before, after) = (findings.about(&pair.before), findings.about(&pair.after));
@@ -77,10 +107,7 @@ pub fn pair(pair: &Pair, findings: &Findings) -> Block {
     let [Some(was), Some(is)] = sides else {
         return Text::from(format!("{before} against {after}: not both were measured.")).into();
     };
-    let is_paired = was.group.runs.len() >= FEWEST_PAIRS;
-    let rules =
-        Rules { margins: Margins::default(), paired: is_paired, seed: findings.record.seed };
-    let compared = match compare(&was.group, &is.group, &rules) {
+    let compared = match compared([was, is], findings.record.seed) {
         Ok(compared) => compared,
         Err(damaged) => return Text::from(format!("Not compared: {damaged}.")).into(),
     };
@@ -89,8 +116,18 @@ pub fn pair(pair: &Pair, findings: &Findings) -> Block {
     };
     let is_valid = was.validity.is_valid() && is.validity.is_valid();
     let mut table = table(whole, (!is_valid).then_some("INVALID RUN"), COMPARISON);
-    let what = pair.what.as_ref().map_or(String::new(), |what| format!("{what}: "));
-    let sides = format!("{what}before: {before}; after: {after}.");
+    let what = pair.what.as_ref().map_or(String::new(), |what| format!("Compared: {what}. "));
+    let made = |of: &Measured| {
+        let slices = of.group.runs.len() as u64;
+        let requests = of.group.summary.total.count();
+        format!(
+            "{} in {}",
+            format::counted(requests, "request", "requests"),
+            format::counted(slices, "slice", "slices")
+        )
+    };
+    let sides =
+        format!("{what}Before is {before} ({}), after is {after} ({}).", made(was), made(is));
     table.caption = Some(match table.caption.take() {
         Some(flag) => flag.plain(format!(". {sides}")),
         None => Text::from(sides),

@@ -24,6 +24,9 @@ pub struct Judged {
     pub value: Option<f64>,
     /// Whether it held. What was not measured is never a pass.
     pub ruling: Ruling,
+    /// Whether it tests the study and gander, and not the service.
+    #[serde(rename = "control")]
+    pub is_control: bool,
 }
 
 impl Judged {
@@ -54,6 +57,7 @@ impl Judged {
             measured,
             value,
             ruling,
+            is_control: expectation.is_control,
         }
     }
 }
@@ -85,6 +89,8 @@ fn accepted(of: &Expectation, words: &Words) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -98,10 +104,11 @@ mod tests {
             max,
             shown: Some("x".to_owned()),
             expected: None,
+            is_control: false,
         };
         let measured =
             json!({ "a": { "rps": 10.0 }, "b": { "rps": 39.4, "valid": true, "ttft": null } });
-        Judged::of(&expectation, &Words::default(), &scope(&measured))
+        Judged::of(&expectation, &Words::default(), &scope(&measured, BTreeMap::new()))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Expressions and texts with holes, over the figures of runs: MiniJinja, with filters that write
 //! figures as the rest of the report does.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
@@ -219,13 +219,20 @@ impl Words {
     }
 }
 
-/// The scope of expressions: what each run measured, by its name.
-pub fn scope(runs: &Json) -> Value {
-    from_json_value(runs)
+/// The scope of expressions: what each run measured, by its name, and `interval(before, after, figure)`,
+/// the 95% interval of a change in words, of pairs that a section compares.
+pub fn scope(runs: &Json, intervals: BTreeMap<[String; 3], String>) -> Value {
+    let of = move |before: String, after: String, figure: String| -> Result<String, Error> {
+        intervals.get(&[before, after, figure]).cloned().ok_or_else(missing)
+    };
+    let runs = runs.as_object().into_iter().flatten();
+    let runs = runs.map(|(name, figures)| (name.clone(), from_json_value(figures)));
+    let interval = ("interval".to_owned(), Value::from_function(of));
+    Value::from_pairs(runs.chain([interval]))
 }
 
 /// Functions, which are no figures.
-pub const FUNCTIONS: [&str; 2] = ["model", "range"];
+pub const FUNCTIONS: [&str; 3] = ["model", "range", "interval"];
 
 /// Whether any of the figures that are named (`run.figure`) was not measured: a comparison with it
 /// would come to something all the same.
@@ -255,10 +262,16 @@ mod tests {
     use super::*;
 
     fn fill(text: &str) -> String {
-        let scope = scope(&json!({
-            "before": { "p99": 893.0, "rps": 11.1, "count": 1200, "ttft": null },
-            "after": { "p99": 176.2, "rps": 41.8 },
-        }));
+        let scope = scope(
+            &json!({
+                "before": { "p99": 893.0, "rps": 11.1, "count": 1200, "ttft": null },
+                "after": { "p99": 176.2, "rps": 41.8 },
+            }),
+            BTreeMap::from([(
+                ["before", "after", "ok_rps"].map(str::to_owned),
+                "+1% to +2%".to_owned(),
+            )]),
+        );
         Words::default().fill(text, &scope)
     }
 
@@ -277,6 +290,7 @@ mod tests {
             "70.0% 1.50 s \u{2212}2.50"
         );
         assert_eq!(fill("{{ model(400, 50, 4) | s }}"), "5.00 s");
+        assert_eq!(fill("{{ interval('before', 'after', 'ok_rps') }}"), "+1% to +2%");
     }
 
     #[test]
@@ -289,6 +303,7 @@ mod tests {
             "{{ (after.count / before.count) | x }}",
             "{{ nobody.p99 }}",
             "{{ before.ttft < 5 }}",
+            "{{ interval('before', 'after', 'p99') }}",
             "{{ 'fast' if before.ttft.p99 < 5 else 'slow' }}",
         ] {
             assert_eq!(fill(text), "not measured", "{text}");
@@ -301,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_condition_that_cannot_be_judged_does_not_hold() {
-        let (words, scope) = (Words::default(), scope(&json!({ "a": { "rps": 2.0 } })));
+        let (words, scope) =
+            (Words::default(), scope(&json!({ "a": { "rps": 2.0 } }), BTreeMap::new()));
         assert!(words.holds(Some("a.rps >= 2"), &scope));
         assert!(!words.holds(Some("a.rps > 2"), &scope));
         assert!(!words.holds(Some("a.p99 > 2"), &scope));

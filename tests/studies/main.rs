@@ -190,9 +190,10 @@ fn with_profile_the_targets_of_all_runs_are_sampled() {
     let slice = folder.join(record["slices"][0]["folder"].as_str().unwrap());
     assert!(slice.join("profile").is_dir());
     let report = std::fs::read_to_string(folder.join("report.md")).unwrap();
-    for said in ["## Where the time goes: busy", "tokenize"] {
-        assert!(report.contains(said), "{said}: {report}");
-    }
+    assert!(report.contains("## Where the time goes: busy"), "{report}");
+    // On a crowded machine a profile is of low quality, and nothing of it is shown.
+    let is_sound = run.summary()["runs"]["busy"]["profile"]["sound"] == true;
+    assert_eq!(report.contains("`tokenize`"), is_sound, "{report}");
 }
 
 #[test]

@@ -45,6 +45,7 @@ title = "Findings"
 list  = [
     { when = "after.mean < before.mean", text = "**Faster**: {{ (after.mean / before.mean) | change }}." },
     { when = "after.mean > before.mean", text = "Slower." },
+    "Interval: {{ interval('before', 'after', 'ok_rps') }}, of a pair that nobody compares {{ interval('after', 'before', 'ok_rps') }}.",
     "p99 is {{ after.p99 | ms }}, with {{ after.ttft.p99 | ms }} to the first token.",
 ]
 
@@ -108,11 +109,22 @@ max   = 1.0
 [[section.expect]]
 what  = "no queue, found by no rule"
 value = "not after.diagnosis.queueing"
+control = true
 
 [[section.expect]]
 what  = "first tokens"
 value = "after.ttft.p99"
 max   = 1.0
+
+[[section]]
+title    = "Short"
+level    = 2
+category = "Load"
+
+[[section.expect]]
+what  = "a short table stays"
+value = "after.count"
+min   = 1.0
 
 [[section]]
 title    = "Next"

@@ -59,6 +59,7 @@ impl Pair<'_> {
             };
             figures.push(self.compared(quantity, was, is, spread, steps));
         }
+        follow_throughput(&mut figures);
         Part { step: name, figures }
     }
 
@@ -194,12 +195,39 @@ impl Pair<'_> {
             interval,
         });
         (compared.word, compared.reason) = match (interval, compared.amount()) {
-            (Some(interval), Some(amount)) => judge(quantity.better(), margin, amount, interval),
+            (Some(interval), Some(amount)) => {
+                let (word, reason) = judge(quantity.better(), margin, amount, interval);
+                let none = match quantity {
+                    Quantity::Failures if word == Word::Inconclusive => {
+                        self.none_seen(steps, [was, is], interval)
+                    }
+                    _ => None,
+                };
+                (word, none.or(reason))
+            }
             _ => {
                 (Word::Inconclusive, lacks.or_else(|| Some("it is nothing on one side".to_owned())))
             }
         };
         compared
+    }
+
+    /// What can be said where nothing failed on either side.
+    fn none_seen(
+        &self,
+        steps: [Option<usize>; 2],
+        figures: [Figure; 2],
+        interval: Interval,
+    ) -> Option<String> {
+        let count = |side: &Side<'_>, step| side.figures(step).map_or(0, Figures::count);
+        figures.iter().all(|figure| figure.value == 0.0).then(|| {
+            format!(
+                "none in {} and in {}; a rise of up to {:.2} points cannot be excluded",
+                count(self.was, steps[0]),
+                count(self.is, steps[1]),
+                interval.high * 100.0
+            )
+        })
     }
 
     /// Why there is no interval, where there is none.
@@ -214,7 +242,7 @@ impl Pair<'_> {
             let fewest = was.count.into_iter().chain(is.count).min().unwrap_or(0);
             let needed = statistic.samples_needed();
             if fewest < needed {
-                return Some(format!("{fewest} values, fewer than {needed}"));
+                return Some(format!("too few values: {fewest}, and {needed} are needed"));
             }
         }
         let is_none = |side: &Side<'_>| !side.cells.layout.is_enough();
@@ -275,6 +303,19 @@ fn has_rows(group: &Group) -> bool {
     is_of_many || group.runs.iter().any(|run| run.start.plan.rows.is_some())
 }
 
+/// Processor time as such is as much as the work that was done: where throughput moved, only that of a
+/// request tells what became better or worse.
+fn follow_throughput(figures: &mut [Compared]) {
+    let moved = figures.iter().any(|it| {
+        it.quantity == Quantity::Throughput && matches!(it.word, Word::Improved | Word::Regressed)
+    });
+    let cpu = figures.iter_mut().find(|it| it.quantity == Quantity::Cpu);
+    if let Some(cpu) = cpu.filter(|it| moved && it.word != Word::Unchanged) {
+        cpu.word = Word::Inconclusive;
+        cpu.reason = Some("it goes with throughput: see CPU per request".to_owned());
+    }
+}
+
 /// What can be said of a change by `amount`, which lies in `interval`.
 fn judge(better: Better, margin: f64, amount: f64, interval: Interval) -> (Word, Option<String>) {
     // More of what gets better as it falls is worse.
@@ -290,7 +331,7 @@ fn judge(better: Better, margin: f64, amount: f64, interval: Interval) -> (Word,
         (_, true) if -worse > margin => return (Word::Improved, None),
         (true, _) => "worse, by more or less than the margin",
         (_, true) => "better, by more or less than the margin",
-        _ => "better or worse",
+        _ => "too noisy to say whether better or worse",
     };
     (Word::Inconclusive, Some(reason.to_owned()))
 }

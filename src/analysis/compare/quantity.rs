@@ -119,7 +119,7 @@ impl Quantity {
             Quantity::OutputTokens => "Output tokens per second".to_owned(),
             Quantity::Rows => "Rows per second".to_owned(),
             Quantity::RowTime(statistic) => format!("Row time {}", statistic.name()),
-            Quantity::Connections => "Connections opened".to_owned(),
+            Quantity::Connections => "Requests that opened a connection".to_owned(),
             Quantity::CpuPerRequest => "CPU per request".to_owned(),
             Quantity::Cpu => "CPU mean".to_owned(),
             Quantity::Memory => "Memory peak".to_owned(),

@@ -21,6 +21,11 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
+/// Processors: a control group may leave a part of one.
+pub(super) fn processors(value: f64) -> String {
+    if value.fract() == 0.0 { count(value) } else { number(value) }
+}
+
 /// How many.
 pub(super) fn count(value: f64) -> String {
     format!("{:.0}", value.round())

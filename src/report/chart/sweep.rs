@@ -13,8 +13,23 @@ use super::svg::Stroke;
 /// Points of a drawn curve.
 const CURVE: usize = 120;
 
-/// The charts of a group whose values are numbers. `label` names the axis, `of` the group.
-pub fn all(group: &Group, label: &str, of: Option<&str>, stem: &str) -> Vec<Chart> {
+/// What the charts of a group say besides its figures.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// Name of the axis.
+    pub label: &'a str,
+    /// The same in a title, as `"load"`.
+    pub against: &'a str,
+    /// Name of the group.
+    pub of: Option<&'a str>,
+    /// What the figures are.
+    pub subtitle: &'a str,
+    /// What the names of the files end with.
+    pub stem: &'a str,
+}
+
+/// The charts of a group whose values are numbers.
+pub fn all(group: &Group, said: Said<'_>) -> Vec<Chart> {
     let levels: Vec<(f64, &Level)> = group
         .levels
         .iter()
@@ -24,15 +39,13 @@ pub fn all(group: &Group, label: &str, of: Option<&str>, stem: &str) -> Vec<Char
     if levels.len() < 2 || levels.len() < group.levels.iter().filter(|l| l.is_valid).count() {
         return Vec::new();
     }
-    let page = Page { levels, label, of, stem };
+    let page = Page { levels, said };
     page.throughput(group).into_iter().chain(page.latency()).collect()
 }
 
 struct Page<'a> {
     levels: Vec<(f64, &'a Level)>,
-    label: &'a str,
-    of: Option<&'a str>,
-    stem: &'a str,
+    said: Said<'a>,
 }
 
 fn at(x: f64, y: Option<f64>) -> Point {
@@ -44,15 +57,16 @@ impl Page<'_> {
         self.levels.iter().map(|(x, _)| *x).fold(0.0, f64::max)
     }
 
-    fn plot(&self, title: &str, subtitle: &str) -> Plot {
+    fn plot(&self, what: &str) -> Plot {
+        let title = format!("{what} against {}", self.said.against);
         Plot {
-            title: match self.of {
+            title: match self.said.of {
                 Some(of) => format!("{title}, {of}"),
-                None => title.to_owned(),
+                None => title,
             },
-            subtitle: subtitle.to_owned(),
+            subtitle: self.said.subtitle.to_owned(),
             flag: None,
-            x_label: self.label.to_owned(),
+            x_label: self.said.label.to_owned(),
             x: Scale::from_zero(self.most() * 1.02, 9),
             measured: None,
             panels: Vec::new(),
@@ -97,8 +111,7 @@ impl Page<'_> {
             ));
         }
         all.push(dots);
-        let mut plot =
-            self.plot("Throughput against load", "Median over the valid runs of a point");
+        let mut plot = self.plot("Throughput");
         plot.panels.push(panel("Requests per second", MAIN, ceiling, all));
         let (x, _) = self.levels.iter().find(|(_, l)| l.figures.rps == Some(highest))?;
         let alt = format!(
@@ -107,7 +120,7 @@ impl Page<'_> {
             format::rate(highest),
             format::rate(*x),
         );
-        Some(chart(plot, &format!("throughput-by-load{}", self.stem), None, alt))
+        Some(chart(plot, &format!("throughput-by-load{}", self.said.stem), None, alt))
     }
 
     /// p50, p95 and p99 against the load.
@@ -132,8 +145,7 @@ impl Page<'_> {
             ),
             false => ("Response time (ms)", scale_of(&lines, 0.0, MAIN)),
         };
-        let mut plot =
-            self.plot("Response time against load", "Median over the valid runs of a point");
+        let mut plot = self.plot("Response time");
         plot.panels.push(panel(label, MAIN, scale, lines));
         let alt = format!(
             "Lines of p50, p95 and p99 response time at {}. p50 is at least {} ms, p99 at most {} ms.",
@@ -141,6 +153,6 @@ impl Page<'_> {
             format::millis(lowest),
             format::millis(highest),
         );
-        Some(chart(plot, &format!("latency-by-load{}", self.stem), None, alt))
+        Some(chart(plot, &format!("latency-by-load{}", self.said.stem), None, alt))
     }
 }

@@ -64,6 +64,9 @@ pub fn table(part: &Part, flag: Option<&str>, notes: [Note; 2]) -> Table {
     tables::figures(part, flag, notes)
 }
 
+/// The interval of a change, in words: see [`tables::interval`].
+pub use tables::interval;
+
 /// What the table of a comparison refers to; `drawn` says from what its intervals were drawn.
 pub fn notes(drawn: &str) -> [String; 2] {
     [interval_note(drawn), VERDICT_NOTE.to_owned()]
@@ -213,7 +216,7 @@ fn what_was_drawn(comparison: &Comparison) -> String {
 /// What the intervals rest on and what they do not cover.
 fn interval_note(how: &str) -> String {
     format!(
-        "95% interval of the change: from a bootstrap over stretches of time and never over single requests, which are not independent of each other (circular blocks, Politis and Romano 1992; Student's t with the degrees of freedom of Welch 1947). {how} Of failures it is no narrower than Newcombe's (1998). It covers noise within what was drawn: where that is time within a run, a machine that was slower during one run than during the other is taken for a change. Runs that alternate, three or more on each side, cover that too. Each figure is judged by itself: of many that did not change, about one in twenty falls outside of its interval, and one in ten where noise lasts for several seconds (found on made-up series)."
+        "The true change lies in this interval in about 19 cases of 20, and in 9 of 10 where noise lasts for seconds. Stretches of time were drawn, not single requests (circular blocks, Politis and Romano 1992; Student's t, Welch 1947; of failures no narrower than Newcombe 1998). {how} A machine that was slower during one run than during the other looks like a change, unless three runs or more of each side took turns."
     )
 }
 
@@ -226,4 +229,4 @@ fn drawn(basis: &Basis) -> String {
     }
 }
 
-const VERDICT_NOTE: &str = "regressed, improved: the whole interval is on that side of no change, and the change is larger than the margin. unchanged: the whole interval lies within the margin (two one-sided tests, Schuirmann 1987). inconclusive: neither; a longer run or more runs may decide.";
+const VERDICT_NOTE: &str = "improved, regressed: the whole interval is on that side of no change, and the change is larger than the margin. unchanged: the whole interval lies within the margin (Schuirmann 1987). inconclusive: neither, which is no failure; a longer run or more runs may decide.";

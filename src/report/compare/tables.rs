@@ -63,7 +63,12 @@ fn row(figure: &Compared) -> Vec<Cell> {
     let shown = |value: Option<f64>| {
         Cell::figure(value.map(|value| in_unit(quantity, value)), format::NOT_MEASURED)
     };
+    let none_failed = quantity == Quantity::Failures
+        && [figure.before, figure.after].iter().all(|share| *share == Some(0.0))
+        && figure.change.is_some_and(|change| change.interval.is_some());
     let verdict = match (&figure.reason, figure.word) {
+        // That nothing fails is no riddle: what is open is how seldom something might.
+        (Some(reason), Word::Inconclusive) if none_failed => Text::from(reason.as_str()),
         (_, Word::Unchanged) => Text::from(Word::Unchanged.name()),
         (Some(reason), word) => {
             Text::emphasis(tone(word), word.name()).plain(format!(": {reason}"))
@@ -88,7 +93,8 @@ pub(super) fn in_words(figure: &Compared) -> String {
     format!("{} {amount}{interval}", figure.quantity.label())
 }
 
-fn interval(figure: &Compared) -> Option<String> {
+/// `+49.0% to +55.3%`: where the change lies with 95% confidence; `None` where that is not known.
+pub fn interval(figure: &Compared) -> Option<String> {
     let interval = figure.change?.interval?;
     let [low, high] = [interval.low, interval.high].map(|end| change(figure.quantity, end));
     Some(format!("{low} to {high}"))

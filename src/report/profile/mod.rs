@@ -3,31 +3,26 @@
 
 pub mod diff;
 mod json;
+mod tables;
 
 use crate::analysis::Assessment;
 use crate::analysis::profile::{Bound, ProfileFindings, Profiled, Waiting};
 use crate::measure::resource::Observed;
 use crate::plan::Purpose;
 use crate::profile::flamegraph::{self, Titles};
-use crate::profile::table::{Neighbours, Row};
-use crate::profile::{Counts, Missing, frame};
+use crate::profile::{Counts, Missing};
 use crate::store::run::Run;
 
 use super::format;
-use super::model::{Cell, Chart, Column, Note, Report, Section, Table, Text, Tone};
+use super::model::{Block, Chart, Note, Report, Section, Text, Tone};
 use super::run::{mark, row_name};
 
 pub use json::json;
+use tables::{PART, WHOLE, told_apart, views};
 
-/// Functions in a table; the whole profile is in its files.
-const FUNCTIONS: usize = 25;
-/// Functions whose callers and callees are shown, and how many of these.
-const NEIGHBOURS: usize = 6;
-const NEAREST: usize = 5;
+/// What tells of files.
+const FILES: &str = "Files";
 
-const SHARES: &str = "Self: samples in which the function was the innermost; cumulative: samples in which it stood anywhere, once each. Shares are of all samples, those without a stack included; functions are told apart by name, without lines, addresses and type parameters.";
-const SECONDS: &str = "Share of the samples x processor time of the process tree while it was sampled, as measured at its processes; a request, row or iteration: that over the requests (attempts), rows or iterations that ended meanwhile. A sampler cannot count calls: there are none.";
-const CALLS: &str = "Of a function that calls itself, its outermost call counts for the callers and its innermost for the callees: each column of them adds up to its cumulative samples.";
 const WAIT: &str = "Wait share: 1 - (processor time of the target + the time that its threads waited for a processor, where measured) / sum of the service times of the requests that ended meanwhile. I/O-bound: at least 70%, and its processors are free. CPU-bound: it uses at least 70% of the processors that it may use, its busiest thread at least 90% of one, or requests compute for half of their time.";
 
 /// Puts what `findings` say of `run` into its `report`: behind the key figures where the run was made
@@ -41,7 +36,7 @@ pub fn add_to(report: &mut Report, findings: &ProfileFindings, run: &Run, assess
     let row = row_name(run, assessment);
     let mut sections = vec![overview(report, findings, row).brief(is_brief)];
     for profiled in &findings.taken {
-        sections.extend(views(report, profiled, row, is_brief));
+        sections.extend(views(report, profiled, row, WHOLE, is_brief));
     }
     mark(run, assessment, &mut sections);
     let at = if is_brief { report.sections.len().min(1) } else { report.sections.len() };
@@ -49,7 +44,8 @@ pub fn add_to(report: &mut Report, findings: &ProfileFindings, run: &Run, assess
 }
 
 /// What the profiles of a target say, as a part of a larger report; pictures have `stem` in their
-/// names, and `row` is what a row is called, where rows are told of.
+/// names, and `row` is what a row is called, where rows are told of. Of a profile of low quality it
+/// says why, and shows nothing.
 pub fn of_target(
     report: &mut Report,
     findings: &ProfileFindings,
@@ -58,12 +54,17 @@ pub fn of_target(
 ) -> Vec<Section> {
     let taken = findings.taken.iter().filter(|of| of.record.who == Observed::Target).cloned();
     let findings = ProfileFindings { taken: taken.collect(), ..findings.clone() };
-    let mut sections = vec![overview(report, &findings, row)];
+    let mut section = bounds(report, &findings);
     for profiled in &findings.taken {
-        sections.extend(views(report, profiled, row, false));
+        section.blocks.extend(in_short(profiled, row));
+    }
+    section = findings.missing.iter().fold(section, |section, it| section.with(lacking(it)));
+    let mut sections = vec![section];
+    for profiled in findings.taken.iter().filter(|profiled| profiled.is_sound()) {
+        sections.extend(views(report, profiled, row, PART, false));
     }
     for block in sections.iter_mut().flat_map(|section| &mut section.blocks) {
-        if let super::model::Block::Chart(chart) = block {
+        if let Block::Chart(chart) = block {
             chart.file_stem = format!("{stem}-{}", chart.file_stem);
             chart.folder = "charts";
         }
@@ -84,22 +85,42 @@ fn refer(report: &mut Report, text: &str) -> Note {
 /// What a row is called, where rows are told of: `row` or `iteration`.
 type RowName = Option<&'static str>;
 
-fn overview(report: &mut Report, findings: &ProfileFindings, row: RowName) -> Section {
-    let mut section = Section::new("Profile");
-    section = match &findings.waiting {
-        Some(waiting) => {
-            section.blocks.push(super::model::Block::Facts(bound(waiting, refer(report, WAIT))));
-            section
-        }
+/// What bounds the target.
+fn bounds(report: &mut Report, findings: &ProfileFindings) -> Section {
+    let section = Section::new("Profile");
+    match &findings.waiting {
+        Some(waiting) => section.with(Block::Facts(bound(waiting, refer(report, WAIT)))),
         None => section.with(
             "Wait share: not measured, for the processor time of the target was not, or no request ended meanwhile. Name its process with --pid.",
         ),
-    };
+    }
+}
+
+/// One profile in a larger report: what was sampled, and the flamegraph; of low quality, why.
+fn in_short(profiled: &Profiled, row: RowName) -> Vec<Block> {
+    let name = Text::literal(&profiled.record.name).plain(": ");
+    if !profiled.is_sound() {
+        let why = profiled.weaknesses.join("; ");
+        let text = name.strong(Tone::Warning, "low quality: no conclusions").plain(format!(
+            " from its {}, and so nothing of it is shown: {why}.",
+            format::counted(profiled.total(), "sample", "samples")
+        ));
+        return vec![text.into()];
+    }
+    let told: Vec<(String, Text)> =
+        facts(profiled, row).into_iter().filter(|(what, _)| what != FILES).collect();
+    let mut blocks = vec![Block::Facts(told)];
+    blocks.extend(flame(profiled).map(Into::into));
+    blocks
+}
+
+fn overview(report: &mut Report, findings: &ProfileFindings, row: RowName) -> Section {
+    let mut section = bounds(report, findings);
     for profiled in &findings.taken {
-        section.blocks.push(super::model::Block::Facts(facts(profiled, row)));
+        section.blocks.push(Block::Facts(facts(profiled, row)));
         if !profiled.record.notes.is_empty() {
             let notes = profiled.record.notes.iter().map(|note| Text::from(note.as_str()));
-            section.blocks.push(super::model::Block::List(notes.collect()));
+            section.blocks.push(Block::List(notes.collect()));
         }
         section.blocks.extend(flame(profiled).map(Into::into));
     }
@@ -154,17 +175,19 @@ fn bound(waiting: &Waiting, note: Note) -> Vec<(String, Text)> {
         ("The target is".to_owned(), Text::emphasis(Tone::Neutral, word).note(note)),
         ("Wait share".to_owned(), format::share(waiting.wait_share).into()),
         (
-            "Of the time of requests".to_owned(),
+            "Service times of all requests added up".to_owned(),
+            seconds(waiting.request_seconds).into(),
+        ),
+        (
+            "Meanwhile all threads of the target added up".to_owned(),
             match waiting.runnable_seconds {
                 Some(waited) => format!(
-                    "{}: {} on a processor, {} waiting for one",
-                    seconds(waiting.request_seconds),
+                    "{} on a processor, {} waiting for one; several threads may serve one request, and work between requests",
                     seconds(waiting.cpu_seconds),
                     seconds(waited)
                 ),
                 None => format!(
-                    "{}: {} on a processor; how long it waited for one was not measured",
-                    seconds(waiting.request_seconds),
+                    "{} on a processor; how long they waited for one was not measured",
                     seconds(waiting.cpu_seconds)
                 ),
             }
@@ -196,7 +219,10 @@ fn facts(profiled: &Profiled, row: RowName) -> Vec<(String, Text)> {
         false => Text::emphasis(Tone::Warning, "low quality: no conclusions")
             .plain(format!(": {}", profiled.weaknesses.join("; "))),
     };
-    let lost = record.lost.map_or("not said".to_owned(), format::count);
+    let lost = match record.lost {
+        Some(lost) => format!("{} lost", format::count(lost)),
+        None => "how many were lost is not known".to_owned(),
+    };
     let each = |ms: Option<f64>| {
         ms.map_or(format::NOT_MEASURED.to_owned(), |ms| format!("{} ms", format::amount(ms)))
     };
@@ -213,7 +239,7 @@ fn facts(profiled: &Profiled, row: RowName) -> Vec<(String, Text)> {
         (
             "Samples".to_owned(),
             format!(
-                "{} ({} without a stack, lost: {lost}) in {}",
+                "{} ({} without a stack, {lost}) in {}",
                 format::count(profiled.total()),
                 format::count(record.empty),
                 format::duration(record.sampled)
@@ -222,20 +248,20 @@ fn facts(profiled: &Profiled, row: RowName) -> Vec<(String, Text)> {
         ),
         (
             "Samples a second".to_owned(),
-            format!("{} asked for; {counted} a second of CPU time taken", record.frequency).into(),
+            format!("{} of CPU time asked for, {counted} taken", record.frequency).into(),
         ),
     ];
     if record.counts == Counts::Cpu && record.who == Observed::Target {
         let all = each(profiled.ms_per_request(profiled.total()));
         facts.push(("CPU per request".to_owned(), all.into()));
-        facts.extend(row.map(|row| {
+        facts.extend(told_apart(profiled, row).map(|row| {
             (format!("CPU per {row}"), each(profiled.ms_per_row(profiled.total())).into())
         }));
     }
     facts.push(("Quality".to_owned(), quality));
     let file = |ending| format!("profile/{}.{ending}", record.name);
     facts.push((
-        "Files".to_owned(),
+        FILES.to_owned(),
         Text::literal(file("svg"))
             .plain(", ")
             .code(file("folded"))
@@ -266,112 +292,4 @@ fn flame(profiled: &Profiled) -> Option<Chart> {
         .collect();
     let alt = format!("{title}. Most time of their own: {}.", top.join(", "));
     Some(Chart { folder: "profile", file_stem: record.name.clone(), title, alt, svg })
-}
-
-/// The tables of one profile.
-fn views(report: &mut Report, profiled: &Profiled, row: RowName, is_brief: bool) -> Vec<Section> {
-    let name = &profiled.record.name;
-    let section = |what: &str| Section::new(format!("{what}: {name}")).nested();
-    let by_cumulative = profiled.functions.by_cumulative();
-    let by_own = profiled.functions.by_own();
-    let notes = [refer(report, SHARES), refer(report, SECONDS)];
-    let calls = refer(report, CALLS);
-    let table = |what: &str, rows: &[Row]| table(what, profiled, rows, row, notes);
-    vec![
-        section("Functions by cumulative time").with(table("Function", &by_cumulative)),
-        section("Functions by self time").brief(is_brief).with(table("Function", &by_own)),
-        section("Callers and callees").with(neighbours(profiled, &by_own, calls)),
-        section("Modules").with(table("Module", &profiled.modules.by_own())),
-    ]
-}
-
-fn table(
-    what: &str,
-    profiled: &Profiled,
-    rows: &[Row],
-    row_name: RowName,
-    [shares, seconds]: [Note; 2],
-) -> Table {
-    let has_seconds = profiled.record.counts == Counts::Cpu;
-    let mut columns = vec![
-        Column::words(what),
-        Column::figures("Samples").expendable(2),
-        Column::figures("Self %").note(shares),
-        Column::figures("Cumulative %"),
-    ];
-    if has_seconds {
-        columns.extend([
-            Column::figures("Self s").note(seconds).expendable(1),
-            Column::figures("Cumulative s").expendable(3),
-            Column::figures("Self ms/request"),
-            Column::figures("Cumulative ms/request"),
-        ]);
-        // Where a row is what counts, it is shown even where there is little room.
-        columns.extend(row_name.into_iter().flat_map(|row| {
-            ["Self", "Cumulative"].map(|of| Column::figures(format!("{of} ms/{row}")))
-        }));
-    }
-    let mut table = Table::new(columns);
-    let amount =
-        |figure: Option<f64>| Cell::figure(figure.map(format::amount), format::NOT_MEASURED);
-    let mut add = |name: &str, own: u64, cumulative: u64| {
-        let mut row: Vec<Cell> = vec![
-            Text::literal(name).into(),
-            Cell::Figure(format::count(own), None),
-            Cell::Figure(format::share(profiled.share(own)), None),
-            Cell::Figure(format::share(profiled.share(cumulative)), None),
-        ];
-        if has_seconds {
-            let both = [own, cumulative];
-            row.extend(both.map(|samples| amount(profiled.seconds(samples))));
-            row.extend(both.map(|samples| amount(profiled.ms_per_request(samples))));
-            if row_name.is_some() {
-                row.extend(both.map(|samples| amount(profiled.ms_per_row(samples))));
-            }
-        }
-        table.rows.push(row);
-    };
-    rows.iter().take(FUNCTIONS).for_each(|row| add(&row.name, row.own, row.cumulative));
-    if profiled.record.empty > 0 {
-        add("[no stack]", profiled.record.empty, profiled.record.empty);
-    }
-    if rows.len() > FUNCTIONS {
-        let caption = format!("The first {FUNCTIONS} of {}.", format::count(rows.len() as u64));
-        table.caption = Some(caption.into());
-    }
-    table
-}
-
-fn neighbours(profiled: &Profiled, rows: &[Row], note: Note) -> Table {
-    let mut table = Table::new([
-        Column::words("Function"),
-        Column::words("Called by").note(note),
-        Column::words("Calls"),
-    ]);
-    let list = |near: &[(Option<String>, u64)], itself: &str| {
-        let mut text = Text::default();
-        for (index, (name, samples)) in near.iter().take(NEAREST).enumerate() {
-            text = text.plain(if index > 0 { ", " } else { "" });
-            text = match name {
-                Some(name) => text.code(name),
-                None => text.plain(itself),
-            };
-            text = text.plain(format!(" {}", format::share(profiled.share(*samples))));
-        }
-        match near.len() > NEAREST {
-            true => text.plain(format!(" and {} more", near.len() - NEAREST)),
-            false => text,
-        }
-    };
-    for row in rows.iter().filter(|row| row.name != frame::UNKNOWN).take(NEIGHBOURS) {
-        let near = Neighbours::of(&profiled.folded, &row.name);
-        table.rows.push(vec![
-            Text::literal(&row.name)
-                .plain(format!(" {}", format::share(profiled.share(row.cumulative))))
-                .into(),
-            list(&near.callers, "nobody: it is the outermost").into(),
-            list(&near.callees, "itself").into(),
-        ]);
-    }
-    table
 }

@@ -8,6 +8,7 @@ use crate::analysis::capacity::{Capacity, Group};
 use crate::store::sweep::{Dimension, SweepRecord};
 
 use super::chart;
+use super::chart::sweep::Said;
 use super::model::{Block, Report, Section, Text};
 use super::provenance;
 use tables::Footnotes;
@@ -105,7 +106,14 @@ fn charts(record: &SweepRecord, capacity: &Capacity) -> Section {
         let stem =
             if capacity.groups.len() > 1 { format!("-{}", index + 1) } else { String::new() };
         let name = heading(record, group);
-        for chart in chart::sweep::all(group, label, name.as_deref(), &stem) {
+        let said = Said {
+            label,
+            against: "load",
+            of: name.as_deref(),
+            subtitle: "Median over the valid runs of a point",
+            stem: &stem,
+        };
+        for chart in chart::sweep::all(group, said) {
             section = section.with(chart);
         }
     }

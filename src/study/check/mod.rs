@@ -25,9 +25,9 @@ const QUICK: Length = Length { duration: Duration::from_secs(3), slices: 1 };
 /// Slices beyond which a number is a slip of the finger.
 const MOST_SLICES: u32 = 100;
 /// Words that a run cannot be called.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "true", "model",
-    "range",
+    "range", "interval",
 ];
 
 impl Study {
@@ -265,6 +265,7 @@ impl Checker<'_> {
             max: file.max,
             shown: file.shown.map(|shown| shown.value),
             expected: file.expected,
+            is_control: file.control,
         }
     }
 

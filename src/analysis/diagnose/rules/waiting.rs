@@ -3,9 +3,11 @@
 //! Little's law (Little 1961, L = lambda W): of requests that end at X a second and take S alone, X S
 //! are in service on average; of those that take R, X R are in flight. The difference waits.
 
+use std::collections::BTreeMap;
+
 use crate::analysis::diagnose::cause::Cause;
 use crate::analysis::diagnose::evidence::{Facts, StepEvidence};
-use crate::analysis::diagnose::words::{count, millis, number, percent};
+use crate::analysis::diagnose::words::{count, millis, number, percent, processors as in_words};
 use crate::analysis::profile::Waiting;
 
 use super::{Found, Judgement};
@@ -24,6 +26,10 @@ const ABOUT_ONE: f64 = 2.5;
 const WAITS_TOO: (f64, f64) = (0.3, 50.0);
 /// Responses of a step that say how long it takes.
 const FEWEST: f64 = 3.0;
+/// Health checks that say whether they wait: two that take as long as the others are no chance.
+const FEWEST_CHECKS: f64 = 2.0;
+/// A place with so much of the time in service is one to look at.
+const MUCH: f64 = 0.1;
 /// The target computes if it uses so much of the processors that it may use …
 pub(super) const BUSY: f64 = 0.7;
 /// … or one of its threads so much of one.
@@ -43,8 +49,12 @@ struct Wait {
     stretch: f64,
     quickest: f64,
     rps: f64,
-    /// The step that takes the most time, and its share of the time in service.
-    main: (String, f64),
+    /// What else ended meanwhile: steps whose time alone is not known.
+    is_part: bool,
+    /// The places that take the most time, the first one first, and the share of each.
+    places: Vec<(String, f64)>,
+    /// Health checks that ended; `None` where the scenario has none.
+    checks: Option<f64>,
     /// Median of health checks over the mean of the others; `None` without any.
     health: Option<(String, f64, f64)>,
 }
@@ -77,14 +87,19 @@ impl Wait {
         let least = |step: &StepEvidence, alone: f64| step.least_ms.unwrap_or(alone).min(alone);
         let least_in_service =
             known().map(|(step, alone, _, n, _)| served(least(step, alone), n)).sum();
-        let main = known()
-            .map(|(step, alone, _, n, _)| (step.place.clone(), served(alone, n) / in_service))
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .unwrap_or_default();
+        let mut shares: BTreeMap<String, f64> = BTreeMap::new();
+        for (step, alone, _, n, _) in known() {
+            *shares.entry(step.place.clone()).or_default() += served(alone, n) / in_service;
+        }
+        let mut places: Vec<(String, f64)> = shares.into_iter().collect();
+        places.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let much = places.iter().filter(|(_, share)| *share >= MUCH).count().max(1);
+        places.truncate(much);
         let mean: f64 = known().map(|(.., sum_ms)| sum_ms).sum::<f64>()
             / known().map(|(_, _, _, n, _)| n).sum::<f64>();
+        let checks = steps().filter(|(step, _)| step.is_health).map(|(_, (count, _))| *count);
         let health = steps()
-            .filter(|(step, (count, _))| step.is_health && *count >= FEWEST)
+            .filter(|(step, (count, _))| step.is_health && *count >= FEWEST_CHECKS)
             .find_map(|(step, _)| Some((step.place.clone(), step.p50_ms?, step.p50_ms? / mean)));
         Ok(Wait {
             in_service,
@@ -93,7 +108,10 @@ impl Wait {
             stretch: in_flight / in_service,
             quickest: low / in_service,
             rps: known().map(|(_, _, _, n, _)| rate(n)).sum(),
-            main,
+            is_part: known().count()
+                < facts.evidence.steps.iter().filter(|it| !it.is_health).count(),
+            places,
+            checks: checks.reduce(|a, b| a + b),
             health,
         })
     }
@@ -127,8 +145,13 @@ impl Wait {
             true => (self.least_in_service, "at least "),
             false => (self.in_service, ""),
         };
+        let which = match (self.is_part, self.checks.is_some()) {
+            (true, _) => " (of steps whose time alone is known)",
+            (false, true) => " (without health checks)",
+            (false, false) => "",
+        };
         let mut said = vec![format!(
-            "{} requests/s that take {of}{} alone are {} in service (Little's law, X S), and {} are in flight (X R): each takes {} times as long as alone.",
+            "{} requests/s{which} that take {of}{} alone are {} in service (Little's law, X S), and {} are in flight (X R): each takes {} times as long as alone.",
             number(self.rps),
             millis(in_service / self.rps * 1000.0),
             number(in_service),
@@ -149,6 +172,15 @@ impl Wait {
             ));
         }
         said
+    }
+}
+
+/// `a, b and c`.
+fn listed(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    match items.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => items.concat(),
     }
 }
 
@@ -179,9 +211,10 @@ pub(super) fn serialised(facts: &Facts<'_, '_>) -> Judgement {
     if !wait.queues() || !wait.is_one_at_a_time() || are_busy(facts) {
         return Judgement::Clear;
     }
-    let (place, share) = &wait.main;
+    let place = listed(wait.places.iter().map(|(place, _)| place.clone()));
+    let shares = wait.places.iter().map(|(place, share)| format!("{place} {}", percent(*share)));
     let mut evidence = wait.sentences();
-    evidence.push(format!("{place} has {} of the time in service.", percent(*share)));
+    evidence.push(format!("Of the time in service: {}.", listed(shares)));
     evidence.extend(super::profiles::blocked_loop(facts.evidence));
     let is_sure = wait.health_waits() == Some(true);
     Judgement::Found(Found {
@@ -194,7 +227,17 @@ pub(super) fn serialised(facts: &Facts<'_, '_>) -> Judgement {
         ),
         or_else: if is_sure { Vec::new() } else { vec![Cause::PoolTooSmall] },
         tell_apart: (!is_sure).then(|| {
-            "A pool with one place looks the same from outside. A step that asks a health check tells them apart (it waits only where the loop is blocked), and so does gander profile.".to_owned()
+            let how = match wait.checks {
+                Some(checks) => format!(
+                    "Health checks tell them apart (they wait only where the loop is blocked), and {} ended here: run for longer, or use gander profile.",
+                    match checks {
+                        0.0 => "none".to_owned(),
+                        checks => format!("only {}", count(checks)),
+                    }
+                ),
+                None => "A step that asks a health check tells them apart (it waits only where the loop is blocked), and so does gander profile.".to_owned(),
+            };
+            format!("A pool with one place looks the same from outside. {how}")
         }),
         ..Found::with(evidence)
     })
@@ -213,9 +256,9 @@ pub(super) fn pool_too_small(facts: &Facts<'_, '_>) -> Judgement {
     let is_cpu_known = processors(facts).is_some();
     if let Some((used, waiting)) = processors(facts) {
         evidence.push(format!(
-            "The target uses {} of {} processors: it does not wait for them.",
-            number(used),
-            number(waiting.processors.processors)
+            "The target uses {} of one processor, and may use {}: it does not wait for them.",
+            percent(used),
+            in_words(waiting.processors.processors)
         ));
     }
     let places = wait.in_service.round().max(1.0);
@@ -358,10 +401,10 @@ pub(super) fn io_bound(facts: &Facts<'_, '_>) -> Judgement {
         advice: "Look at what it waits for: calls to other services, disks, locks, timers. More processors change nothing.".to_owned(),
         gain: "Work that waits can be done at the same time: with n at a time up to n times the throughput.".to_owned(),
         ..Found::with(vec![format!(
-            "Requests wait for {} of their time (1 - CPU time / service times), and the target uses {} of {} processors.",
+            "Requests wait for {} of their time (1 - CPU time / service times); the target uses {} of one processor, and may use {}.",
             percent(share),
-            number(used),
-            number(waiting.processors.processors)
+            percent(used),
+            in_words(waiting.processors.processors)
         )])
     })
 }

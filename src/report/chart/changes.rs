@@ -17,6 +17,7 @@ const ROW: f64 = 40.0;
 const BAND: f64 = 28.0;
 /// Half the size of a mark.
 const MARK: f64 = 5.5;
+const EDGE: Stroke = Stroke { colour: palette::VERMILLION, width: 2.0, dash: "3 2" };
 /// The axis reaches as many of the widest margin at most: what lies beyond is an arrow at its end, and
 /// its value stands beside it, so that one change of 900% does not make all others invisible.
 const REACH: f64 = 8.0;
@@ -108,6 +109,7 @@ pub fn changes(words: Words<'_>, rows: &[Row]) -> Option<Chart> {
     for (index, row) in rows.iter().enumerate() {
         let middle = TOP + (index as f64 + 0.5) * ROW;
         rows::name(&mut svg, middle, &row.name);
+        edge(&mut svg, x, middle, row);
         draw(&mut svg, x, middle, row);
         say(&mut svg, middle, row);
     }
@@ -118,8 +120,7 @@ fn legend(svg: &mut Svg) {
     let (y, small) = (67.0, Font { size: 12.0, ..LEGEND });
     let mut x = 20.0;
     svg.rect((x, y - 7.0), (26.0, 14.0), SHADE.0, SHADE.1 * 2.0);
-    let edge = Stroke { width: 2.0, dash: "3 2", ..thin(palette::VERMILLION) };
-    svg.line(&[(x + 26.0, y - 7.0), (x + 26.0, y + 7.0)], edge);
+    svg.line(&[(x + 26.0, y - 7.0), (x + 26.0, y + 7.0)], EDGE);
     x += 36.0;
     let band = "margin; dashed where worse begins";
     svg.text((x, y + 4.0), band, small);
@@ -134,9 +135,12 @@ fn legend(svg: &mut Svg) {
 fn band(svg: &mut Svg, x: Scale, middle: f64, row: &Row) {
     let [low, high] = [-row.margin, row.margin].map(|end| place(x, end * 100.0));
     svg.rect((low, middle - BAND / 2.0), (high - low, BAND), SHADE.0, SHADE.1 * 2.0);
+}
+
+/// Where worse begins, above the grid.
+fn edge(svg: &mut Svg, x: Scale, middle: f64, row: &Row) {
     let worst = place(x, row.worst() * 100.0);
-    let edge = Stroke { width: 2.0, dash: "3 2", ..thin(palette::VERMILLION) };
-    svg.line(&[(worst, middle - BAND / 2.0), (worst, middle + BAND / 2.0)], edge);
+    svg.line(&[(worst, middle - BAND / 2.0), (worst, middle + BAND / 2.0)], EDGE);
 }
 
 /// The interval and the mark, or arrows where they lie beyond the axis.
@@ -179,14 +183,12 @@ fn mark(svg: &mut Svg, (x, y): (f64, f64), look: Look) {
             svg.rect((x - MARK, y - MARK), (2.0 * MARK, 2.0 * MARK), colour, 1.0);
         }
         Look::Better => {
-            let far = MARK + 1.5;
-            for inner in [far, far / 2.0] {
-                let ends = [(x, y - inner), (x + inner, y), (x, y + inner), (x - inner, y)];
-                svg.line(
-                    &[ends[0], ends[1], ends[2], ends[3], ends[0]],
-                    Stroke { width: 3.4, ..whole },
-                );
+            // Rings within one another, and what is left in the middle.
+            for far in [MARK + 1.5, (MARK + 1.5) / 2.0] {
+                let ends = [(x, y - far), (x + far, y), (x, y + far), (x - far, y), (x, y - far)];
+                svg.line(&ends, Stroke { width: 3.4, ..whole });
             }
+            svg.line(&[(x, y)], whole);
         }
         Look::Same => svg.line(&[(x, y)], Stroke { width: MARK, ..whole }),
         Look::Open => {

@@ -23,6 +23,11 @@ pub fn render(report: &Report) -> String {
     page
 }
 
+/// Pieces of a report by themselves, parted by empty lines: for a page that is not a report.
+pub fn fragment(blocks: &[Block]) -> String {
+    blocks.iter().map(render_block).collect::<Vec<_>>().join("\n\n")
+}
+
 /// Appends a block, parted by an empty line.
 fn push(page: &mut String, block: &str) {
     page.push('\n');
@@ -36,20 +41,23 @@ fn push_section(page: &mut String, section: &Section) {
         &format!("{} {}", "#".repeat(section.level + 1), plain(&section.title, Place::Line)),
     );
     for block in &section.blocks {
-        let block = match block {
-            Block::Paragraph(line) => text(line, Place::Line),
-            Block::List(items) => {
-                lines(items.iter().map(|item| format!("- {}", text(item, Place::Line))))
-            }
-            Block::Facts(facts) => lines(facts.iter().map(|(name, value)| {
-                format!("- **{}**: {}", plain(name, Place::Line), text(value, Place::Line))
-            })),
-            Block::Table(table) => render_table(table),
-            Block::Chart(chart) => {
-                format!("![{}]({})", plain(&chart.alt, Place::Line), chart.file())
-            }
-        };
-        push(page, &block);
+        push(page, &render_block(block));
+    }
+}
+
+fn render_block(block: &Block) -> String {
+    match block {
+        Block::Paragraph(line) => text(line, Place::Line),
+        Block::List(items) => {
+            lines(items.iter().map(|item| format!("- {}", text(item, Place::Line))))
+        }
+        Block::Facts(facts) => lines(facts.iter().map(|(name, value)| {
+            format!("- **{}**: {}", plain(name, Place::Line), text(value, Place::Line))
+        })),
+        Block::Table(table) => render_table(table),
+        Block::Chart(chart) => {
+            format!("![{}]({})", plain(&chart.alt, Place::Line), chart.file())
+        }
     }
 }
 
@@ -130,7 +138,7 @@ fn plain(words: &str, place: Place) -> String {
 
 fn word(word: &str, place: Place) -> String {
     let lower = word.to_ascii_lowercase();
-    if lower.contains("://") || lower.contains("www.") || lower.contains('@') {
+    if lower.contains("://") || lower.contains("www.") || lower.contains('@') || refers(&lower) {
         return code(word, place);
     }
     let mut escaped = String::with_capacity(word.len());
@@ -149,6 +157,16 @@ fn word(word: &str, place: Place) -> String {
         }
     }
     escaped
+}
+
+/// Whether a viewer would take a lower-case word for a reference to an issue (`#12`, `gh-12`), escaped
+/// or not: it looks for them in the text that is shown.
+fn refers(word: &str) -> bool {
+    let is_before_digit = |mark: &str| {
+        let follows = |(at, _)| word[at + mark.len()..].starts_with(|c: char| c.is_ascii_digit());
+        word.match_indices(mark).any(follows)
+    };
+    is_before_digit("#") || is_before_digit("gh-")
 }
 
 /// Between letters or digits, an underscore stays one.

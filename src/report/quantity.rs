@@ -38,3 +38,14 @@ pub fn in_unit(quantity: Quantity, value: f64) -> String {
         Quantity::Memory => format::bytes(value.round() as u64),
     }
 }
+
+/// The unit of a figure as a plain number, for machines.
+pub fn unit(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Throughput | Quantity::OutputTokens | Quantity::Rows => "1/s",
+        Quantity::Failures | Quantity::Connections => "share",
+        Quantity::Time(..) | Quantity::RowTime(_) | Quantity::CpuPerRequest => "ms",
+        Quantity::Cpu => "percent of one processor",
+        Quantity::Memory => "bytes",
+    }
+}

@@ -1,6 +1,7 @@
 //! `gander gate SCENARIO --base A --head B`: two versions are loaded side by side, round by round,
 //! until it is clear whether the head is worse.
 
+mod github;
 mod rounds;
 mod tell;
 
@@ -29,6 +30,7 @@ use super::bench::dated;
 use super::bench::pair::PairBench;
 use super::output::Output;
 use super::report::read;
+use github::Step;
 use rounds::Session;
 pub use tell::finish;
 
@@ -133,8 +135,18 @@ fn rules(margins: &[String], alpha: f64, beta: f64) -> Result<Rules, Error> {
     Ok(Rules { margins: all, alpha, beta })
 }
 
-/// Carries a gate out, and shows its report.
-pub fn gate(mut gate: Gate, output: Output) -> Result<Exit, Error> {
+/// Carries a gate out, shows its report, and tells the CI system that it runs in.
+pub fn gate(gate: Gate, output: Output) -> Result<Exit, Error> {
+    let step = Step::of_environment();
+    let scenario = gate.plans[0].scenario.name.clone();
+    let exit = carry_out(gate, &output, &step);
+    if let Err(error) = &exit {
+        step.failed(&scenario, error, &output)?;
+    }
+    exit
+}
+
+fn carry_out(mut gate: Gate, output: &Output, step: &Step) -> Result<Exit, Error> {
     // Whatever is wrong with the rules is found before anything is started.
     rules(&gate.margins, gate.alpha, gate.beta)?;
     let mut bench = PairBench::set_up()?;
@@ -142,7 +154,7 @@ pub fn gate(mut gate: Gate, output: Output) -> Result<Exit, Error> {
     let folder = RunFolder::create(&gate.reports, &dated(&name))?;
     let rate = match gate.rate {
         Some(per_second) => GateRate { per_second, of_alone: None },
-        None => calibrate(&mut bench, &gate, &folder, &output)?,
+        None => calibrate(&mut bench, &gate, &folder, output)?,
     };
     let slice = gate.shape.slice(rate.per_second, gate.most_time);
     for plan in &mut gate.plans {
@@ -150,8 +162,21 @@ pub fn gate(mut gate: Gate, output: Output) -> Result<Exit, Error> {
     }
     let (subjects, left_out) = subjects(&gate, rate.per_second * slice.as_secs_f64());
     let record = GateRecord { slice, left_out, ..record(&gate, rate, &subjects) };
-    let failed = Session::new(&gate, bench, &folder, record, subjects, &output).carry_out()?;
-    let exit = finish(&folder, &output)?;
+    let made = Session::new(&gate, bench, &folder, record, subjects, output).carry_out();
+    let failed = match made {
+        Ok(failed) => failed,
+        Err(error) => {
+            // There is nothing to show; a CI system looks for its files all the same.
+            if let Ok(saved) = tell::save(&folder) {
+                step.tell(saved.for_ci.as_ref(), &folder, output)?;
+            }
+            return Err(error);
+        }
+    };
+    let mut saved = tell::save(&folder)?;
+    let for_ci = saved.for_ci.take();
+    let exit = saved.show(&folder, output)?;
+    step.tell(for_ci.as_ref(), &folder, output)?;
     failed.map_or(Ok(exit), Err)
 }
 

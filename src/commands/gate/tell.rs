@@ -2,12 +2,15 @@
 
 use std::io::{Write, stderr};
 
+use serde_json::Value;
+
 use crate::analysis::gate::power::reach;
 use crate::analysis::gate::{Decision, Judge, Looks, Round, Subject};
 use crate::analysis::group::Group;
 use crate::analysis::{Evidence, Verdict, hold};
 use crate::error::{Error, Exit};
-use crate::report::gate::{Told, build, json, words};
+use crate::report::gate::{Told, build, comment, github, json, junit, words};
+use crate::report::model::Report;
 use crate::schedule::show_duration;
 use crate::store::folder::RunFolder;
 use crate::store::gate::{self as stored, GateEnd, GateRecord};
@@ -40,13 +43,54 @@ pub fn announce(record: &GateRecord, folder: &RunFolder, output: &Output) {
 
 /// Makes the report of a gate from its folder, shows it, and says how it went.
 pub fn finish(folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
+    save(folder)?.show(folder, output)
+}
+
+/// A gate whose files are written.
+pub struct Saved {
+    report: Report,
+    summary: Value,
+    exit: Exit,
+    /// Of a gate that was to decide.
+    pub for_ci: Option<ForCi>,
+}
+
+/// What a CI system is told besides.
+pub struct ForCi {
+    /// How the gate ended.
+    pub decision: Decision,
+    /// The comment on a pull request.
+    pub comment: String,
+    /// Workflow commands, a line each.
+    pub annotations: Vec<String>,
+}
+
+impl Saved {
+    /// Shows the report, and says how the gate went.
+    pub fn show(self, folder: &RunFolder, output: &Output) -> Result<Exit, Error> {
+        output.show(&self.report, self.summary, folder)?;
+        Ok(self.exit)
+    }
+}
+
+/// Writes all files of a gate from its record.
+pub fn save(folder: &RunFolder) -> Result<Saved, Error> {
     let record = stored::read(folder.path())?;
     let told = tell(folder, &record)?;
-    let (decision, summary) = (told.decision, json::summary(&told));
+    let summary = json::summary(&told);
     let report = pages::save(folder, "report", build(&told))?;
     stored::write(folder, &record, summary.clone())?;
-    output.show(&report, summary, folder)?;
-    Ok(exit(&record, decision))
+    let for_ci = if told.is_plan() { None } else { Some(save_for_ci(folder, &told)?) };
+    Ok(Saved { report, summary, exit: exit(&record, told.decision), for_ci })
+}
+
+fn save_for_ci(folder: &RunFolder, told: &Told<'_>) -> Result<ForCi, Error> {
+    let comment = comment::render(told);
+    folder.write(comment::FILE_NAME, comment.as_bytes())?;
+    let cases = junit::render(told).map_err(std::io::Error::other);
+    let cases = cases.map_err(Error::storage(format!("cannot make {}", junit::FILE_NAME)))?;
+    folder.write(junit::FILE_NAME, cases.as_bytes())?;
+    Ok(ForCi { decision: told.decision, comment, annotations: github::annotations(told) })
 }
 
 /// What the rounds of a gate say.

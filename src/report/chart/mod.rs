@@ -2,6 +2,7 @@
 //! on its own (title, units, legend beside the data, text for who cannot see it, its own background
 //! for dark pages) and stay small.
 
+pub mod changes;
 mod distribution;
 pub mod grouped;
 mod look;

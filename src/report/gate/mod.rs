@@ -1,6 +1,11 @@
 //! The report of a gate.
 
+mod cases;
+mod chart;
+pub mod comment;
+pub mod github;
 pub mod json;
+pub mod junit;
 mod tables;
 pub mod words;
 
@@ -66,7 +71,7 @@ pub fn build(told: &Told<'_>) -> Report {
 }
 
 /// How a decision looks.
-pub(super) fn tone(decision: Decision) -> Tone {
+fn tone(decision: Decision) -> Tone {
     match decision {
         Decision::Passed => Tone::Good,
         Decision::Failed => Tone::Bad,
@@ -98,7 +103,10 @@ fn figures(told: &Told<'_>) -> Section {
     for (figure, why) in &told.record.left_out {
         section = section.with(Text::from(format!("{figure} is not judged: {why}.")));
     }
-    section
+    match chart::chart(told) {
+        Some(chart) => section.with(chart),
+        None => section,
+    }
 }
 
 fn rules(told: &Told<'_>) -> Section {
@@ -110,7 +118,7 @@ fn rules(told: &Told<'_>) -> Section {
 }
 
 fn method(told: &Told<'_>) -> Section {
-    Section::new("How it was measured").with(tables::method(told))
+    Section::new("How it was measured").with(facts(told))
 }
 
 fn plan(told: &Told<'_>) -> Section {
@@ -122,7 +130,12 @@ fn plan(told: &Told<'_>) -> Section {
 }
 
 fn noise(told: &Told<'_>) -> Section {
-    Section::new("How it was measured").with(tables::method(told))
+    Section::new("How it was measured").with(facts(told))
+}
+
+fn facts(told: &Told<'_>) -> Block {
+    let facts = tables::method(told).into_iter();
+    Block::Facts(facts.map(|(name, text)| (name.to_owned(), text.into())).collect())
 }
 
 fn rounds(told: &Told<'_>) -> Section {

@@ -3,13 +3,13 @@
 use crate::analysis::gate::{Call, Judged, Subject};
 use crate::analysis::{Ruling, Verdict};
 use crate::report::format;
-use crate::report::model::{Block, Cell, Column, Note, Table, Text, Tone};
+use crate::report::model::{Cell, Column, Note, Table, Text, Tone};
 use crate::report::quantity::{change, in_unit, unsigned};
 
 use super::{Told, words};
 
 /// How a word looks.
-pub(super) fn tone(call: Call) -> Tone {
+fn tone(call: Call) -> Tone {
     match call {
         Call::Regressed => Tone::Bad,
         Call::Improved => Tone::Good,
@@ -36,30 +36,38 @@ pub(super) fn figures(judged: &[Judged], [interval, verdict, detectable]: [Note;
 
 fn row(judged: &Judged) -> Vec<Cell> {
     let quantity = judged.subject.quantity;
-    let shown = |value: Option<f64>| {
-        Cell::figure(value.map(|value| in_unit(quantity, value)), format::NOT_MEASURED)
-    };
+    let [base, head] = sides(judged);
     let interval = judged
         .interval
         .map(|it| format!("{} to {}", change(quantity, it.low), change(quantity, it.high)));
-    let verdict = match judged.call {
-        Call::Unchanged | Call::NoWorse => Text::from(judged.call.name()),
-        call => Text::emphasis(tone(call), call.name()),
-    };
-    let verdict = match &judged.reason {
-        Some(reason) => verdict.plain(format!(": {reason}")),
-        None => verdict,
-    };
     vec![
         Cell::Text(judged.subject.label().into()),
-        shown(judged.base),
-        shown(judged.head),
+        base,
+        head,
         Cell::figure(judged.effect.map(|effect| change(quantity, effect)), "unknown"),
         Cell::figure(interval, "none"),
         Cell::Figure(unsigned(quantity, judged.margin), None),
-        verdict.into(),
+        verdict(judged).into(),
         Cell::figure(words::detectable(judged), "unknown"),
     ]
+}
+
+/// The figure of base and head.
+pub(super) fn sides(judged: &Judged) -> [Cell; 2] {
+    let shown = |value: f64| in_unit(judged.subject.quantity, value);
+    [judged.base, judged.head].map(|value| Cell::figure(value.map(shown), format::NOT_MEASURED))
+}
+
+/// The word, and the reason where there is one.
+pub(super) fn verdict(judged: &Judged) -> Text {
+    let word = match judged.call {
+        Call::Unchanged | Call::NoWorse => Text::from(judged.call.name()),
+        call => Text::emphasis(tone(call), call.name()),
+    };
+    match &judged.reason {
+        Some(reason) => word.plain(format!(": {reason}")),
+        None => word,
+    }
 }
 
 /// The rules of the scenario and of the command line.
@@ -82,7 +90,7 @@ pub(super) fn rules(rules: &[Verdict]) -> Table {
 }
 
 /// What was done, and how quiet the machine was.
-pub(super) fn method(told: &Told<'_>) -> Block {
+pub(super) fn method(told: &Told<'_>) -> Vec<(&'static str, String)> {
     let record = told.record;
     let most = record.most_rounds.map_or(String::new(), |most| format!(" of at most {most}"));
     let restarts = match record.restarts {
@@ -128,7 +136,7 @@ pub(super) fn method(told: &Told<'_>) -> Block {
     if let Some(why) = words::ended_early(record) {
         facts.push(("Ended early", why));
     }
-    Block::Facts(facts.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect())
+    facts
 }
 
 fn percent(share: f64) -> String {

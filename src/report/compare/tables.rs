@@ -1,7 +1,7 @@
 //! The tables of a comparison.
 
 use crate::analysis::compare::workload::{Difference, Weight};
-use crate::analysis::compare::{Compared, Part, Word};
+use crate::analysis::compare::{Compared, Part, Quantity, Word};
 use crate::report::format;
 use crate::report::model::{Cell, Column, Note, Table, Text, Tone};
 use crate::report::quantity::{change, in_unit, unsigned};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::analysis::gate::{ALPHA, BETA};
-use crate::commands::gate::{Gate, Shape, gate};
+use crate::commands::gate::{Gate, SLICE, Shape, gate};
 use crate::error::{Error, Exit};
 use crate::plan::{Plan, Purpose, Spawn, Target};
 use crate::scenario::Scenario;
@@ -306,7 +306,7 @@ impl RoundOptions {
     fn check(&self) -> Result<(), Error> {
         use crate::analysis::gate::FEWEST_ROUNDS;
         let shortest = Duration::from_secs(1);
-        let slice = self.slice.unwrap_or(shortest);
+        let slice = self.slice.unwrap_or(SLICE);
         if slice < shortest {
             return Err(Error::BadInput("--slice must be 1s at least".to_owned()));
         }

@@ -122,3 +122,33 @@ pub fn rounds(
         })
         .collect()
 }
+
+/// `most` rounds drawn from those that were recorded between equal versions. Which of the two was the
+/// head was chance, so that each may be turned round. The figures that `is_hit` picks are worse by
+/// `effect`.
+pub fn recorded(
+    seed: u64,
+    most: u32,
+    effect: f64,
+    is_hit: impl Fn(&Subject) -> bool,
+) -> Vec<Round> {
+    let lines = include_str!("noise.csv").lines().filter(|line| !line.starts_with('#')).skip(1);
+    let known: Vec<Vec<f64>> = lines
+        .map(|line| line.split(',').map(|it| it.parse().expect("a number")).collect())
+        .collect();
+    let mut random = generator(seed);
+    let subjects = subjects();
+    (1..=most)
+        .map(|number| {
+            let mut noise = known[random.random_range(0..known.len())].clone();
+            // Failures had none.
+            noise.insert(4, 0.0);
+            let sign = if random.random::<bool>() { 1.0 } else { -1.0 };
+            let values = subjects.iter().zip(noise).map(|(subject, noise)| {
+                let worse = if is_hit(subject) { effect.ln_1p() } else { 0.0 };
+                value(subject, sign * noise + worse)
+            });
+            Round { number, values: values.collect() }
+        })
+        .collect()
+}

@@ -22,7 +22,7 @@ use crate::observe::environment::environment;
 use crate::plan::{Plan, Target};
 use crate::report::format;
 use crate::scenario::slo::Slo;
-use crate::schedule::{self, Arrivals, LoadModel, OpenLoad, RateSpan, Spread};
+use crate::schedule::{self, Arrivals, LoadModel, OpenLoad, RateSpan, Spread, show_duration};
 use crate::store::folder::RunFolder;
 use crate::store::gate::{GateRate, GateRecord, SCHEMA_VERSION};
 
@@ -41,7 +41,7 @@ const SHARE: f64 = 0.6;
 /// own queues.
 const BUSY: f64 = 0.5;
 /// A round's measured time where none is given; longer where its p95 needs it …
-const SLICE: Duration = Duration::from_secs(4);
+pub const SLICE: Duration = Duration::from_secs(4);
 /// … and so many rounds fit into the time.
 const ROUNDS: u32 = 10;
 
@@ -149,6 +149,9 @@ pub fn gate(gate: Gate, output: Output) -> Result<Exit, Error> {
 fn carry_out(mut gate: Gate, output: &Output, step: &Step) -> Result<Exit, Error> {
     // Whatever is wrong with the rules is found before anything is started.
     rules(&gate.margins, gate.alpha, gate.beta)?;
+    if let Some(rate) = gate.rate {
+        enough_for_a_median(rate, gate.shape.slice(rate, gate.most_time))?;
+    }
     let mut bench = PairBench::set_up()?;
     let name = format!("gate-{}", gate.plans[0].scenario.name);
     let folder = RunFolder::create(&gate.reports, &dated(&name))?;
@@ -157,6 +160,7 @@ fn carry_out(mut gate: Gate, output: &Output, step: &Step) -> Result<Exit, Error
         None => calibrate(&mut bench, &gate, &folder, output)?,
     };
     let slice = gate.shape.slice(rate.per_second, gate.most_time);
+    enough_for_a_median(rate.per_second, slice)?;
     for plan in &mut gate.plans {
         plan.load = LoadModel::Open(gate.shape.load(rate.per_second, slice));
     }
@@ -220,6 +224,27 @@ fn rounded(rate: f64) -> f64 {
     (rate / unit).round() * unit
 }
 
+/// Part of the responses of a round that is counted on: not all succeed.
+const COUNTED_ON: f64 = 0.9;
+
+/// An error where not even the median of response times could be judged: a gate that looks at none would
+/// let everything through that is merely slower.
+fn enough_for_a_median(rate: f64, slice: Duration) -> Result<(), Error> {
+    let needed = values_needed(0.5) as f64 / COUNTED_ON;
+    if rate * slice.as_secs_f64() >= needed {
+        return Ok(());
+    }
+    let slice = Duration::from_secs_f64((needed / rate).ceil());
+    Err(Error::BadInput(format!(
+        "at {}/s a round is too short to judge any response time: it needs {:.0} responses; give --slice \
+         {} and --max-time {} at least",
+        format::amount(rate),
+        needed.ceil(),
+        show_duration(slice),
+        show_duration((slice + Duration::from_secs(2)) * ROUNDS)
+    )))
+}
+
 /// What is judged where a round has so many responses, and what cannot be, with the reason. Decided before anything is
 /// measured: a figure is never left out for what it showed.
 fn subjects(gate: &Gate, responses: f64) -> (Vec<Subject>, Vec<(String, String)>) {
@@ -246,7 +271,7 @@ fn subjects(gate: &Gate, responses: f64) -> (Vec<Subject>, Vec<(String, String)>
         let Quantity::Time(_, statistic) = subject.quantity else { return true };
         let needed = values_needed(statistic.quantile().unwrap_or(0.5)) as f64;
         // An iteration is at least one request, and of a step at most one is counted on.
-        let is_enough = responses * 0.9 >= needed;
+        let is_enough = responses * COUNTED_ON >= needed;
         if !is_enough {
             let why = format!(
                 "a round has about {responses:.0} responses, and {needed} are needed: a higher --rate, \

@@ -39,8 +39,11 @@ fn the_forms_of_a_gate_read_as_agreed() {
     insta::assert_json_snapshot!("gate.json", json::summary(&told));
 }
 
+/// What is told of, its figures, and its rules.
+type MadeUp = (GateRecord, Vec<Judged>, Vec<(Ruling, &'static str)>);
+
 /// Gates that ended in every way there is.
-fn all_gates() -> Vec<(GateRecord, Vec<Judged>, Vec<(Ruling, &'static str)>)> {
+fn all_gates() -> Vec<MadeUp> {
     let gone = |is_head| GateEnd::Gone { is_head, round: 2, said: "segmentation fault".to_owned() };
     let ends = [
         Some(GateEnd::Decided),

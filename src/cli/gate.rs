@@ -38,7 +38,7 @@ something is, 4 where the noise does not let it say.
 Examples:
   gander gate my.toml --base './old --port {port}' --head './new --port {port}'
   gander gate my.toml --base http://127.0.0.1:8001 --head http://127.0.0.1:8002 --rate 100
-  gander gate inference-single --head-service latency.base=80ms      the reference service, made slower
+  gander gate inference-single --head-service latency=100ms          the reference service, made slower
   gander gate my.toml --base './new --port {port}' --plan --effect 5%   how long must it run?")]
 pub struct GateArgs {
     #[command(flatten)]
@@ -245,7 +245,7 @@ impl SideOptions {
             return Err(Error::BadInput(
                 "there is nothing to compare: name the version before the change with --base and the \
                  one after it with --head, each as a command or a URL; or a setting of the reference \
-                 service, as --head-service latency.base=80ms"
+                 service, as --head-service latency=100ms"
                     .to_owned(),
             ));
         }
